@@ -1,0 +1,60 @@
+/*
+ * auth - gathers what DNS can say about one message: SPF, DKIM, DMARC, ARC,
+ * iprev, HELO, the sender's domain, and the questions of rules.
+ *
+ * A struct auth lives as long as one message and belongs to one thread at a
+ * time. Each stage starts its lookups at once; auth_finish() joins them
+ * under the deadline and writes plain evidence into the arena. Never fails
+ * for a reason of the network: that is evidence. -ENOMEM is the one error.
+ */
+#ifndef SCORING_AUTH_AUTH_H
+#define SCORING_AUTH_AUTH_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "scoring/auth/dns.h"
+#include "scoring/envelope.h"
+#include "scoring/evidence.h"
+#include "scoring/message/message.h"
+#include "scoring/message/received.h"
+#include "scoring/rules/ruleset.h"
+#include "scoring/settings.h"
+
+/* Process-wide: DKIM_LIB, suffix list, SPF tables; shared by all threads. */
+struct auth_context;
+int auth_context_new(const struct scoring_settings *settings, struct dns *dns,
+    struct auth_context **ret_context, struct error *err);
+void auth_context_free(struct auth_context *c);
+
+struct auth;
+/* settings and arena must outlive it. NULL: no memory. */
+struct auth *auth_new(struct auth_context *c,
+    const struct scoring_settings *settings, struct arena *a);
+void auth_free(struct auth *x); /* cancels; NULL allowed */
+
+/* Optional early starts, as the milter stages come. Strings are copied. */
+void auth_begin_client(struct auth *x, const struct netaddr *ip);
+void auth_begin_helo(struct auth *x, const char *helo);
+void auth_begin_mail_from(struct auth *x, const char *mail_from);
+
+/* Everything else, then wait. questions may be NULL. Fills all but the
+ * store's part of *e; e->now must be set (DKIM expiry uses it). */
+int auth_finish(struct auth *x, const struct envelope *envelope,
+    struct message *m, const struct relays *relays,
+    const struct rule_question *questions, size_t question_count,
+    struct evidence *e, struct error *err);
+
+/* Organisational domain of a domain name (RFC 7489 3.2) into out, lower case
+ * A-labels; false when it has none (a public suffix, an address). */
+bool auth_organisational_domain(struct auth_context *c, struct span domain,
+    char out[256]);
+
+/* The Authentication-Results field body (RFC 8601), folded with LF + TAB,
+ * without the name. ptr NULL: no memory. */
+struct span auth_results_format(struct arena *a, const char *authserv_id,
+    const struct evidence *e, const struct envelope *envelope);
+/* Does this field's authserv-id claim to be ours? Comments, quoting, case,
+ * folding and IDN spelling are looked through (RFC 8601 5). */
+bool auth_results_claims(struct span field_body, const char *authserv_id);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * engine - configuration, rules and model as one immutable snapshot, and the
+ * three steps (gather, judge, explain) run in order over one message.
+ *
+ * The daemon, the command and the tuner all judge through here. An engine is
+ * reference-counted and safe for any number of threads; a message keeps the
+ * one it began with.
+ */
+#ifndef SCORING_ENGINE_H
+#define SCORING_ENGINE_H
+
+#include "scoring/auth/auth.h"
+#include "scoring/gather.h"
+#include "scoring/judge.h"
+
+struct engine;
+
+struct engine_options {
+	const char *config;	     /* NULL: none */
+	const char *const *rules;    /* files and directories; count 0: the
+					configuration's rules_dir */
+	size_t rules_count;
+	const char *compiled_dir;    /* NULL: none */
+	const char *model;	     /* file; NULL: none */
+	/* further tables of settings (milter, ban) for the same files */
+	const struct settings_room *rooms;
+	size_t room_count;
+	bool keep_going;	     /* lint */
+};
+
+/* All errors go to diags. 0, -EINVAL, -ENOMEM, -errno. */
+int engine_load(const struct engine_options *o, struct diags *diags,
+    struct engine **ret_engine, struct error *err);
+struct engine *engine_ref(struct engine *e);
+void engine_unref(struct engine *e);
+
+const struct scoring_settings *engine_settings(const struct engine *e);
+const struct ruleset *engine_ruleset(const struct engine *e);
+const struct model *engine_model(const struct engine *e); /* may be NULL */
+void engine_limits(const struct engine *e, struct message_limits *ret_limits);
+
+/* Fills what is missing in *env from the message: client, HELO and names
+ * from the topmost Received outside trusted_networks, MAIL FROM from
+ * Return-Path; sets source to ENVELOPE_MESSAGE (or NONE). */
+int envelope_from_message(struct message *m, const struct relays *relays,
+    struct arena *a, struct envelope *ret_envelope);
+
+struct engine_run {
+	struct message *message;
+	const struct envelope *envelope; /* as judged: behind trusted relays */
+	struct relays *relays;
+	struct evidence *evidence;
+	struct verdict *verdict;
+};
+
+struct engine_request {
+	struct span raw;	  /* at least scan_size of it, or all */
+	size_t full_size_bytes;
+	const struct envelope *envelope; /* NULL: from the message */
+	const struct gather_sources *sources;
+	struct gather *gather;	  /* begun early, or NULL */
+	int64_t now;		  /* unix seconds */
+	struct arena *arena;
+};
+
+/* 0; -EINVAL: not a message; -ENOMEM. */
+int engine_judge(struct engine *e, const struct engine_request *request,
+    struct engine_run *ret_run, struct error *err);
+
+#endif

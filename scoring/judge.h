@@ -1,0 +1,46 @@
+/*
+ * judge - from evidence to verdict: a pure function. No I/O, no clock, no
+ * global state; the same input gives the same verdict, byte for byte. Safe
+ * to call from many threads with one ruleset and model.
+ *
+ *  - score: the sum of the hits' scores and of the reputation terms.
+ *  - unknown tests make [score_low, score_high]; the action follows the
+ *    lower end.
+ *  - reject needs score_low >= reject and still >= tag without the largest
+ *    hit (the stated exceptions: rules with tflags spamscore_reject, such as
+ *    GTUBE and the administrator's blocklists, and dmarc_reject).
+ *  - exempt recipients: the strongest action is tag.
+ */
+#ifndef SCORING_JUDGE_H
+#define SCORING_JUDGE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "scoring/envelope.h"
+#include "scoring/evidence.h"
+#include "scoring/learn/model.h"
+#include "scoring/message/message.h"
+#include "scoring/rules/ruleset.h"
+#include "scoring/settings.h"
+#include "scoring/verdict.h"
+
+struct judge_input {
+	const struct scoring_settings *settings;
+	const struct ruleset *ruleset;
+	const struct model *model; /* NULL: none */
+	struct message *message;   /* its lazy views are filled; else const */
+	const struct envelope *envelope;
+	const struct evidence *evidence;
+	struct arena *arena;
+};
+
+/* 0, or -ENOMEM (a temporary failure of this message). */
+int judge(const struct judge_input *in, struct verdict **ret_verdict,
+    struct error *err);
+
+/* The additive log-odds term of reputation; pure. Terms go to the arena. */
+int reputation_judge(const struct scoring_settings *settings,
+    const struct evidence *e, struct arena *a,
+    struct reputation_term **ret_terms, size_t *ret_count);
+
+#endif

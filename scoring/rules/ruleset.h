@@ -1,0 +1,130 @@
+/*
+ * ruleset - rule files compiled to an immutable set, and a run of that set
+ * over one message.
+ *
+ * Loading reports every error with file and line and fails as a whole only
+ * when there is one (or when memory ends); the caller keeps the old set. A
+ * ruleset is reference-counted and safe for any number of threads. A run is
+ * pure: message, envelope, relays, evidence in; results out. Work is counted
+ * in PCRE2 match steps against settings' match_limit and message_steps; what
+ * did not finish is unknown, never false.
+ *
+ * Language: Mail::SpamAssassin::Conf, version 4. See DEPARTURES.md.
+ */
+#ifndef SCORING_RULES_RULESET_H
+#define SCORING_RULES_RULESET_H
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/diag.h"
+#include "scoring/envelope.h"
+#include "scoring/evidence.h"
+#include "scoring/message/message.h"
+#include "scoring/message/received.h"
+#include "scoring/settings.h"
+
+struct ruleset;
+
+struct ruleset_options {
+	/* files, or directories whose *.cf are read in C-locale order */
+	const char *const *paths;
+	size_t path_count;
+	/* where words go that are plain settings (scoring, milter, ban) */
+	const struct settings_room *rooms;
+	size_t room_count;
+	/* lint: load everything that is right, whatever else is wrong */
+	bool keep_going;
+	/* directory of compiled databases; NULL: PCRE2 alone */
+	const char *compiled_dir;
+	/* for tests and the fuzzer: no files are opened, this is the text */
+	struct span text;
+	const char *text_name;
+};
+
+/* 0; -EINVAL when diags holds errors (with keep_going only when nothing at
+ * all could be loaded); -ENOMEM. */
+int ruleset_load(const struct ruleset_options *options, struct diags *diags,
+    struct ruleset **ret_ruleset, struct error *err);
+struct ruleset *ruleset_ref(struct ruleset *rs);
+void ruleset_unref(struct ruleset *rs);
+
+struct rule {
+	const char *name;
+	const char *describe; /* "" when none */
+	const char *type;     /* "header", "body", "rawbody", "uri", "full",
+				 "mimeheader", "meta", "eval" */
+	const char *target;   /* header name as written, meta expression, eval
+				 call */
+	const char *file;
+	unsigned line;
+	double scores[4];     /* SpamAssassin's four score sets */
+	unsigned tflags;      /* enum rule_tflag */
+	unsigned max_hits;
+	bool sub_rule;	      /* "__": carries no score */
+	const char *const *test_hit, *const *test_miss; /* `test` lines */
+	size_t test_hit_count, test_miss_count;
+};
+
+enum rule_tflag {
+	RULE_NET = 1 << 0,
+	RULE_NICE = 1 << 1,
+	RULE_LEARN = 1 << 2,
+	RULE_USERCONF = 1 << 3,
+	RULE_NOAUTOLEARN = 1 << 4,
+	RULE_MULTIPLE = 1 << 5,
+	RULE_NOSUBJECT = 1 << 6,
+	RULE_PUBLISH = 1 << 7,
+	RULE_REJECT = 1 << 8, /* spamscore_reject: may reject by itself */
+};
+
+size_t ruleset_count(const struct ruleset *rs);
+const struct rule *ruleset_rule(const struct ruleset *rs, size_t index);
+/* -1 when there is none of that name */
+long ruleset_find(const struct ruleset *rs, const char *name);
+/* SHA-256 of what was loaded (files, order), 64 hex digits */
+const char *ruleset_hash(const struct ruleset *rs);
+
+struct rule_result {
+	/* how often it hit: known exactly when low == high */
+	unsigned low, high;
+	bool not_run;	     /* chosen not to run: counts 0 */
+	const char *why;     /* not_run or unknown: the reason */
+	struct span matched; /* of the first hit */
+	size_t offset;	     /* NO_OFFSET when nowhere in the raw bytes */
+	const char *target;  /* NULL: as in struct rule */
+};
+
+struct rule_input {
+	const struct scoring_settings *settings;
+	struct message *message;
+	const struct envelope *envelope;
+	const struct relays *relays;
+	const struct evidence *evidence;
+	struct arena *arena; /* for the results */
+	int score_set;	     /* 0 offline, 1 net, 2 and 3 with a model */
+	/* the learned model's probability of spam, for rules on it; < 0 none */
+	double learned;
+};
+
+struct rule_run {
+	struct rule_result *results; /* one a rule, in ruleset order */
+	uint64_t steps;
+	bool budget_spent; /* message_steps was reached */
+};
+
+/* 0 or -ENOMEM */
+int ruleset_run(const struct ruleset *rs, const struct rule_input *in,
+    struct rule_run *ret_run);
+
+/* A DNS question that some rule will want answered for this message. */
+struct rule_question {
+	const char *name;
+	uint16_t type;
+	const char *list; /* the list's zone, for dnsxl health; NULL: none */
+};
+/* 0 or -ENOMEM; the questions (unique) belong to in->arena. evidence may
+ * still be empty: questions depend on message, envelope and relays only. */
+int ruleset_questions(const struct ruleset *rs, const struct rule_input *in,
+    struct rule_question **ret_questions, size_t *ret_count);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * settings - what the engine can be told, apart from rules. One table for
+ * configuration files and rule files; immutable after loading.
+ */
+#ifndef SCORING_SETTINGS_H
+#define SCORING_SETTINGS_H
+
+#include "base/conf.h"
+
+enum on_failure { ON_FAILURE_ACCEPT, ON_FAILURE_TEMPFAIL };
+
+struct scoring_settings {
+	double tag_score;      /* required_score is SpamAssassin's word for it */
+	double tempfail_score;
+	double reject_score;
+	struct netset trusted_networks;
+	struct netset internal_networks; /* empty: as trusted_networks */
+	struct netset mynetworks;	 /* not judged */
+	struct strings exempt_recipients;
+	struct strings local_domains;	 /* whose mail this server takes */
+	const char *authserv_id;	 /* NULL: the host name */
+
+	int64_t scan_size;	 /* bytes of a message that are looked at */
+	int64_t max_fields;	 /* header fields */
+	int64_t max_mime_depth;
+	int64_t max_mime_parts;
+	int64_t max_uris;
+	int64_t match_limit;	 /* PCRE2 steps one pattern may take */
+	int64_t message_steps;	 /* PCRE2 steps one message may take */
+	int64_t heap_limit_kb;	 /* PCRE2 heap of one match */
+
+	int64_t evidence_timeout; /* ms, all lookups together */
+	int64_t max_dns_queries;  /* one message */
+	struct strings resolver;  /* addresses[@port]; empty: the system's */
+	const char *trust_anchor; /* DNSSEC root key file; NULL: none */
+	const char *public_suffix_list; /* NULL: the system's */
+	int64_t max_dkim_signatures;
+	bool dmarc_reject;
+	bool dmarc_tree_walk;	 /* DMARCbis instead of the suffix list */
+	struct strings arc_trusted_sealers;
+
+	double reputation_max;	 /* the term stays within +-this */
+	int64_t greylist_delay;	 /* ms */
+	double learned_max;	 /* LEARNED stays within +-this */
+};
+
+extern const struct setting scoring_settings_table[];
+
+/* Defaults; strings are static, lists empty but for exempt_recipients. */
+int scoring_settings_init(struct scoring_settings *s, struct arena *a);
+/* What single values cannot say: tag <= tempfail <= reject and the like. */
+void scoring_settings_check(struct scoring_settings *s, const char *file,
+    struct diags *diags);
+void scoring_settings_done(struct scoring_settings *s);
+
+#endif

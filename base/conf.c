@@ -349,6 +349,8 @@ enum conf_result
 conf_apply(const struct conf_line *line, const struct settings_room *rooms,
     size_t n_rooms, struct arena *a, struct diags *diags)
 {
+	enum conf_result result = CONF_UNKNOWN;
+
 	for (size_t r = 0; r < n_rooms; r++) {
 		for (const struct setting *s = rooms[r].table; s->name != NULL;
 		     s++) {
@@ -359,13 +361,19 @@ conf_apply(const struct conf_line *line, const struct settings_room *rooms,
 			wrong = line->value.len == 0 ?
 			    "needs a value" :
 			    setting_store(s, rooms[r].target, line->value, a);
-			if (wrong == NULL)
-				return CONF_DONE;
-			diag_add(diags, DIAG_ERROR, line->file, line->number,
-			    "%s: %s: \"%.*s\"", s->name, wrong,
-			    SPAN_ARG(line->value));
-			return CONF_BAD;
+			if (wrong == NULL) {
+				if (result == CONF_UNKNOWN)
+					result = CONF_DONE;
+				continue;
+			}
+			/* two rooms that share a word share its type: one
+			 * message is enough */
+			if (result != CONF_BAD)
+				diag_add(diags, DIAG_ERROR, line->file,
+				    line->number, "%s: %s: \"%.*s\"", s->name,
+				    wrong, SPAN_ARG(line->value));
+			result = CONF_BAD;
 		}
 	}
-	return CONF_UNKNOWN;
+	return result;
 }

@@ -89,8 +89,8 @@ struct settings_room {
 
 enum conf_result { CONF_UNKNOWN, CONF_DONE, CONF_BAD };
 
-/* Applies one line if a room knows its word. CONF_BAD was reported. A value
- * that does not parse leaves the setting as it was. */
+/* Applies one line to every room that knows its word. CONF_BAD was reported.
+ * A value that does not parse leaves the setting as it was. */
 enum conf_result conf_apply(const struct conf_line *line,
     const struct settings_room *rooms, size_t n_rooms, struct arena *a,
     struct diags *diags);

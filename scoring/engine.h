@@ -20,6 +20,7 @@ struct engine_options {
 	const char *const *rules;    /* files and directories; count 0: the
 					configuration's rules_dir */
 	size_t rules_count;
+	const char *rules_dir;	     /* default of that setting; NULL: built in */
 	const char *compiled_dir;    /* NULL: none */
 	const char *model;	     /* file; NULL: none */
 	/* further tables of settings (milter, ban) for the same files */

@@ -10,6 +10,9 @@
  *    hit (the stated exceptions: rules with tflags spamscore_reject, such as
  *    GTUBE and the administrator's blocklists, and dmarc_reject).
  *  - exempt recipients: the strongest action is tag.
+ *  - tempfail is for the first sight of a greylist key; where the store
+ *    failed and could not tell, mail is tagged instead, or it would be
+ *    deferred for ever. Reputation that could not be read counts 0.
  */
 #ifndef SCORING_JUDGE_H
 #define SCORING_JUDGE_H
@@ -30,6 +33,7 @@ struct judge_input {
 	const struct model *model; /* NULL: none */
 	struct message *message;   /* its lazy views are filled; else const */
 	const struct envelope *envelope;
+	const struct relays *relays;
 	const struct evidence *evidence;
 	struct arena *arena;
 };

@@ -7,9 +7,12 @@
 
 #include "base/conf.h"
 
-enum on_failure { ON_FAILURE_ACCEPT, ON_FAILURE_TEMPFAIL };
-
 struct scoring_settings {
+	const char *state_dir;	  /* the daemon alone writes there */
+	const char *rules_dir;	  /* the shipped rules */
+	struct strings rules;	  /* further files and directories */
+	const char *compiled_dir; /* databases of `spamscore compile` */
+
 	double tag_score;      /* required_score is SpamAssassin's word for it */
 	double tempfail_score;
 	double reject_score;

@@ -1,0 +1,354 @@
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "config.h"
+#include "scoring/engine.h"
+
+/* Strings of the settings; the ruleset keeps its own memory. */
+enum { SETTINGS_ARENA_BYTES = 64 << 20 };
+
+struct engine {
+	atomic_uint refs;
+	struct arena *arena;
+	struct scoring_settings settings;
+	struct ruleset *ruleset;
+	struct model *model;
+};
+
+static int
+config_read(struct engine *e, const struct engine_options *o,
+    const struct settings_room *rooms, size_t room_count, struct diags *diags,
+    struct error *err)
+{
+	struct conf_lines lines;
+	int r;
+
+	if (o->config == NULL)
+		return 0;
+	r = conf_read(e->arena, o->config, CONF_MAX_FILE_BYTES, &lines, diags, err);
+	if (r != 0) {
+		diag_add(diags, DIAG_ERROR, o->config, 0, "%s", err->text);
+		return r;
+	}
+	for (size_t i = 0; i < lines.count; i++)
+		if (conf_apply(&lines.lines[i], rooms, room_count, e->arena,
+			diags) == CONF_UNKNOWN)
+			diag_add(diags, DIAG_ERROR, lines.lines[i].file,
+			    lines.lines[i].number, "unknown setting \"%.*s\"",
+			    SPAN_ARG(lines.lines[i].key));
+	return 0;
+}
+
+/* The rule files: the caller's, or the configured directory and additions */
+static int
+rules_load(struct engine *e, const struct engine_options *o,
+    const struct settings_room *rooms, size_t room_count, struct diags *diags,
+    struct error *err)
+{
+	const struct scoring_settings *s = &e->settings;
+	struct ruleset_options ro = {
+		.paths = o->rules,
+		.path_count = o->rules_count,
+		.rooms = rooms,
+		.room_count = room_count,
+		.keep_going = o->keep_going,
+		.compiled_dir = o->compiled_dir != NULL ? o->compiled_dir :
+							  s->compiled_dir,
+	};
+	const char **paths;
+
+	if (o->rules_count == 0) {
+		paths = ARENA_ARRAY(e->arena, s->rules.count + 1, const char *);
+		if (paths == NULL)
+			return error_set(err, -ENOMEM, "out of memory");
+		paths[0] = s->rules_dir;
+		for (size_t i = 0; i < s->rules.count; i++)
+			paths[i + 1] = s->rules.items[i];
+		ro.paths = paths;
+		ro.path_count = s->rules.count + 1;
+	}
+	return ruleset_load(&ro, diags, &e->ruleset, err);
+}
+
+static int
+model_load(struct engine *e, const struct engine_options *o, struct error *err)
+{
+	int r;
+
+	if (o->model == NULL)
+		return 0;
+	r = model_open(o->model, &e->model, err);
+	return r == -ENOENT ? 0 : r;
+}
+
+int
+engine_load(const struct engine_options *o, struct diags *diags,
+    struct engine **ret_engine, struct error *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	struct settings_room *rooms;
+	size_t errors_before = diags->errors;
+	int r = -ENOMEM;
+
+	error_set(err, 0, "out of memory");
+	if (e == NULL)
+		return -ENOMEM;
+	atomic_init(&e->refs, 1);
+	e->arena = arena_new(SETTINGS_ARENA_BYTES);
+	if (e->arena == NULL || scoring_settings_init(&e->settings, e->arena) != 0)
+		goto fail;
+	if (o->rules_dir != NULL)
+		e->settings.rules_dir = o->rules_dir;
+	rooms = ARENA_ARRAY(e->arena, o->room_count + 1, struct settings_room);
+	if (rooms == NULL)
+		goto fail;
+	rooms[0] = (struct settings_room){ scoring_settings_table, &e->settings };
+	for (size_t i = 0; i < o->room_count; i++)
+		rooms[i + 1] = o->rooms[i];
+
+	r = config_read(e, o, rooms, o->room_count + 1, diags, err);
+	if (r == 0)
+		r = rules_load(e, o, rooms, o->room_count + 1, diags, err);
+	if (r == 0)
+		scoring_settings_check(&e->settings,
+		    o->config != NULL ? o->config : "settings", diags);
+	if (r == 0 && !o->keep_going && diags->errors != errors_before)
+		r = error_set(err, -EINVAL, "%zu errors in configuration or rules",
+		    diags->errors - errors_before);
+	if (r == 0)
+		r = model_load(e, o, err);
+	if (r == 0) {
+		*ret_engine = e;
+		return 0;
+	}
+fail:
+	engine_unref(e);
+	return r;
+}
+
+struct engine *
+engine_ref(struct engine *e)
+{
+	atomic_fetch_add(&e->refs, 1);
+	return e;
+}
+
+void
+engine_unref(struct engine *e)
+{
+	if (e == NULL || atomic_fetch_sub(&e->refs, 1) != 1)
+		return;
+	if (e->ruleset != NULL)
+		ruleset_unref(e->ruleset);
+	if (e->model != NULL)
+		model_unref(e->model);
+	scoring_settings_done(&e->settings);
+	arena_free(e->arena);
+	free(e);
+}
+
+const struct scoring_settings *
+engine_settings(const struct engine *e)
+{
+	return &e->settings;
+}
+
+const struct ruleset *
+engine_ruleset(const struct engine *e)
+{
+	return e->ruleset;
+}
+
+const struct model *
+engine_model(const struct engine *e)
+{
+	return e->model;
+}
+
+void
+engine_limits(const struct engine *e, struct message_limits *ret_limits)
+{
+	*ret_limits = (struct message_limits){
+		.scan_bytes = (size_t)e->settings.scan_size,
+		.max_fields = (size_t)e->settings.max_fields,
+		.max_mime_depth = (unsigned)e->settings.max_mime_depth,
+		.max_mime_parts = (unsigned)e->settings.max_mime_parts,
+		.max_uris = (unsigned)e->settings.max_uris,
+	};
+}
+
+/* Where the hop that is to be judged stands, or count: there is none */
+static size_t
+judged_hop(const struct relays *relays)
+{
+	size_t i = relays->trusted_count;
+
+	while (i < relays->count && relays->hops[i].ignored)
+		i++;
+	return i;
+}
+
+static void
+envelope_take_hop(struct envelope *env, const struct relays *relays)
+{
+	size_t i = judged_hop(relays);
+
+	if (i >= relays->count || !relays->hops[i].parsed)
+		return;
+	env->client_ip = relays->hops[i].ip;
+	env->client_name = relays->hops[i].rdns != NULL &&
+		relays->hops[i].rdns[0] != '\0' ? relays->hops[i].rdns : NULL;
+	env->reverse_name = env->client_name;
+	env->helo = relays->hops[i].helo != NULL &&
+		relays->hops[i].helo[0] != '\0' ? relays->hops[i].helo : NULL;
+}
+
+int
+envelope_from_message(struct message *m, const struct relays *relays,
+    struct arena *a, struct envelope *ret_envelope)
+{
+	struct envelope env = { .source = ENVELOPE_NONE };
+	struct field *path = message_find(m, "Return-Path", 0);
+
+	envelope_take_hop(&env, relays);
+	if (path != NULL) {
+		struct span v = span_trim(field_unfolded(m, path));
+		size_t open = span_find(v, '<');
+
+		if (open < v.len) {
+			v = span_from(v, open + 1);
+			v.len = span_find(v, '>');
+		}
+		env.mail_from = arena_memdup(a, v.ptr, v.len);
+		if (env.mail_from == NULL)
+			return -ENOMEM;
+	}
+	if (env.mail_from != NULL || env.client_ip.family != 0)
+		env.source = ENVELOPE_MESSAGE;
+	*ret_envelope = env;
+	return 0;
+}
+
+/* The SMTP client as the hop that the MTA has not yet written; false when
+ * the message's first Received is that hop already (a stored message) or no
+ * client is known. */
+static bool
+first_hop_make(struct message *m, const struct envelope *env, struct arena *a,
+    struct received_hop *ret_hop)
+{
+	struct field *f = message_find(m, "Received", 0);
+	struct received_hop top = { 0 };
+
+	if (env->client_ip.family == 0)
+		return false;
+	if (env->source != ENVELOPE_SMTP && f != NULL &&
+	    received_parse(a, field_unfolded(m, f), &top) == 0 && top.parsed &&
+	    netaddr_eq(&top.ip, &env->client_ip))
+		return false;
+	*ret_hop = (struct received_hop){
+		.ip = env->client_ip,
+		.rdns = env->client_name != NULL ? env->client_name : "",
+		.helo = env->helo != NULL ? env->helo : "",
+		.by = "",
+		.ident = "",
+		.envfrom = env->mail_from != NULL ? env->mail_from : "",
+		.id = env->queue_id != NULL ? env->queue_id : "",
+		.auth = env->auth_login != NULL ? "SASL" : "",
+		.with = "ESMTP",
+		.parsed = true,
+		.field_index = NO_OFFSET,
+	};
+	return true;
+}
+
+/* The envelope that is judged: behind a trusted relay, the hop before it. */
+static int
+envelope_make(struct engine *e, const struct engine_request *rq,
+    struct message *m, struct relays **ret_relays,
+    const struct envelope **ret_envelope)
+{
+	struct envelope *env = ARENA_NEW(rq->arena, struct envelope);
+	const struct scoring_settings *s = &e->settings;
+	struct received_hop first;
+	int r;
+
+	if (env == NULL)
+		return -ENOMEM;
+	if (rq->envelope == NULL) {
+		r = relays_parse(m, &s->trusted_networks, &s->internal_networks,
+		    NULL, ret_relays);
+		if (r == 0)
+			r = envelope_from_message(m, *ret_relays, rq->arena, env);
+	} else {
+		*env = *rq->envelope;
+		r = relays_parse(m, &s->trusted_networks, &s->internal_networks,
+		    first_hop_make(m, env, rq->arena, &first) ? &first : NULL,
+		    ret_relays);
+		if (r == 0 && netset_contains(&s->trusted_networks, &env->client_ip))
+			envelope_take_hop(env, *ret_relays);
+	}
+	*ret_envelope = env;
+	return r;
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+int
+engine_judge(struct engine *e, const struct engine_request *rq,
+    struct engine_run *ret_run, struct error *err)
+{
+	struct engine_run run = { 0 };
+	struct message_limits limits;
+	struct gather *own = NULL, *g = rq->gather;
+	int64_t start = now_us(), parsed, gathered, done;
+	int r;
+
+	engine_limits(e, &limits);
+	r = message_parse(rq->arena, rq->raw, rq->full_size_bytes, &limits,
+	    &run.message, err);
+	if (r != 0)
+		return r;
+	r = envelope_make(e, rq, run.message, &run.relays, &run.envelope);
+	if (r != 0)
+		return error_set(err, r, "out of memory for the envelope");
+	parsed = now_us();
+	if (g == NULL)
+		g = own = gather_new(rq->sources, &e->settings, rq->arena);
+	if (g == NULL)
+		return error_set(err, -ENOMEM, "out of memory for lookups");
+	r = gather_finish(g, run.envelope, run.message, run.relays, e->ruleset,
+	    rq->now, &run.evidence, err);
+	gather_free(own);
+	if (r != 0)
+		return r;
+	gathered = now_us();
+	struct judge_input in = {
+		.settings = &e->settings,
+		.ruleset = e->ruleset,
+		.model = e->model,
+		.message = run.message,
+		.envelope = run.envelope,
+		.relays = run.relays,
+		.evidence = run.evidence,
+		.arena = rq->arena,
+	};
+	r = judge(&in, &run.verdict, err);
+	if (r != 0)
+		return r;
+	done = now_us();
+	run.verdict->timing_us.parse = parsed - start;
+	run.verdict->timing_us.gather = gathered - parsed;
+	run.verdict->timing_us.rules = done - gathered;
+	run.verdict->timing_us.total = done - start;
+	*ret_run = run;
+	return 0;
+}

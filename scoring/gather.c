@@ -1,0 +1,130 @@
+#include <errno.h>
+
+#include "scoring/gather.h"
+
+struct gather {
+	const struct gather_sources *sources;
+	const struct scoring_settings *settings;
+	struct arena *arena;
+	struct auth *auth;
+};
+
+struct gather *
+gather_new(const struct gather_sources *sources,
+    const struct scoring_settings *settings, struct arena *a)
+{
+	struct gather *g = ARENA_NEW(a, struct gather);
+
+	if (g == NULL)
+		return NULL;
+	g->sources = sources;
+	g->settings = settings;
+	g->arena = a;
+	g->auth = auth_new(sources->auth, settings, a);
+	return g->auth != NULL ? g : NULL;
+}
+
+void
+gather_free(struct gather *g)
+{
+	if (g == NULL)
+		return;
+	auth_free(g->auth);
+	g->auth = NULL;
+}
+
+void
+gather_begin(struct gather *g, const struct envelope *so_far)
+{
+	/* behind a trusted relay another client will be judged */
+	if (netset_contains(&g->settings->trusted_networks, &so_far->client_ip))
+		return;
+	if (so_far->client_ip.family != 0)
+		auth_begin_client(g->auth, &so_far->client_ip);
+	if (so_far->helo != NULL)
+		auth_begin_helo(g->auth, so_far->helo);
+	if (so_far->mail_from != NULL)
+		auth_begin_mail_from(g->auth, so_far->mail_from);
+}
+
+/* What the state database remembers. A fault of it is no fault of the
+ * message: scoring goes on without. */
+static int
+store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
+    struct evidence *e)
+{
+	struct store *store = g->sources->store;
+	struct identity *ids = NULL;
+	struct error fault;
+	const char *key;
+	size_t count = 0;
+	int r;
+
+	if (store == NULL) {
+		e->store = (struct check){ CHECK_NOT_RUN,
+			g->sources->store_why != NULL ? g->sources->store_why :
+							"no database" };
+		return 0;
+	}
+	r = gather_identities(g->sources->auth, e, envelope, m, g->arena, &ids,
+	    &count);
+	if (r != 0)
+		return r;
+	e->store = (struct check){ CHECK_DONE, NULL };
+	r = store_reputation_get(store, ids, count, e->now, g->arena,
+	    &e->reputation, &fault);
+	if (r == 0) {
+		e->reputation_count = count;
+		key = gather_greylist_key(e, envelope, g->arena);
+		if (key == NULL)
+			return -ENOMEM;
+		r = store_greylist_get(store, key, e->now,
+		    &e->greylist_first_seen, &e->greylist_passed, &fault);
+	}
+	if (r == -ENOMEM)
+		return r;
+	if (r != 0) {
+		e->store = (struct check){ CHECK_UNKNOWN,
+			arena_strdup(g->arena, fault.text) };
+		e->reputation_count = 0;
+		if (e->store.why == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int
+gather_finish(struct gather *g, const struct envelope *envelope,
+    struct message *m, const struct relays *relays,
+    const struct ruleset *ruleset, int64_t now, struct evidence **ret_evidence,
+    struct error *err)
+{
+	struct evidence *e = ARENA_NEW(g->arena, struct evidence);
+	struct rule_question *questions = NULL;
+	size_t count = 0;
+	int r;
+
+	if (e == NULL)
+		return error_set(err, -ENOMEM, "out of memory for evidence");
+	e->now = now;
+	struct rule_input input = {
+		.settings = g->settings,
+		.message = m,
+		.envelope = envelope,
+		.relays = relays,
+		.evidence = e,
+		.arena = g->arena,
+		.score_set = 1,
+		.learned = -1,
+	};
+	r = ruleset_questions(ruleset, &input, &questions, &count);
+	if (r == 0)
+		r = auth_finish(g->auth, envelope, m, relays, questions, count, e,
+		    err);
+	if (r == 0)
+		r = store_ask(g, envelope, m, e);
+	if (r != 0)
+		return error_set(err, r, "out of memory while gathering");
+	*ret_evidence = e;
+	return 0;
+}

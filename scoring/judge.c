@@ -1,0 +1,401 @@
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "scoring/judge.h"
+
+/* One thing that adds points, for the decision: hits and terms alike */
+struct part {
+	const char *name;
+	double score;
+};
+
+struct deciding {
+	const struct scoring_settings *settings;
+	const struct evidence *evidence;
+	bool exempt;	     /* a recipient that must stay reachable */
+	bool dmarc;	     /* dmarc_reject applies */
+	bool single_rejects; /* a hit that may reject by itself */
+};
+
+static double
+points_round(double p)
+{
+	double r = round(p * 1000.0) / 1000.0;
+
+	return r == 0 ? 0 : r; /* never -0 */
+}
+
+/* "user@" is that user at any domain, "@domain" a domain, else an address */
+static bool
+recipient_matches(const char *pattern, const char *recipient)
+{
+	size_t n = strlen(pattern), len = strlen(recipient);
+
+	if (n == 0)
+		return false;
+	if (pattern[n - 1] == '@')
+		return len >= n && strncasecmp(pattern, recipient, n) == 0;
+	if (pattern[0] == '@')
+		return len > n && strcasecmp(recipient + len - n, pattern) == 0;
+	return strcasecmp(pattern, recipient) == 0;
+}
+
+static bool
+any_exempt(const struct scoring_settings *s, const struct envelope *env)
+{
+	for (size_t i = 0; i < env->rcpt_count; i++) {
+		/* RFC 5321 4.5.1: a bare "postmaster" has no domain */
+		if (strcasecmp(env->rcpt_to[i], "postmaster") == 0)
+			return true;
+		for (size_t k = 0; k < s->exempt_recipients.count; k++)
+			if (recipient_matches(s->exempt_recipients.items[k],
+				env->rcpt_to[i]))
+				return true;
+	}
+	return false;
+}
+
+/* The action of a lower bound `low` whose largest part is `largest`. */
+static enum action
+decide(const struct deciding *d, double low, double largest,
+    const char **ret_reason)
+{
+	const struct scoring_settings *s = d->settings;
+	const struct evidence *e = d->evidence;
+	enum action a = ACTION_ACCEPT;
+	bool retry;
+
+	*ret_reason = NULL;
+	if (low >= s->tag_score)
+		a = ACTION_TAG;
+	if (low >= s->tempfail_score)
+		a = ACTION_TEMPFAIL;
+	if (low >= s->reject_score) {
+		if (d->single_rejects || points_round(low - largest) >= s->tag_score)
+			a = ACTION_REJECT;
+		else
+			*ret_reason = "one hit alone does not reject";
+	}
+	if (d->dmarc) {
+		a = ACTION_REJECT;
+		*ret_reason = "the author domain's DMARC policy is reject";
+	}
+	if (d->exempt && a > ACTION_TAG) {
+		*ret_reason = "a recipient is in exempt_recipients";
+		return ACTION_TAG;
+	}
+	if (a != ACTION_TEMPFAIL)
+		return a;
+	if (e->store.state == CHECK_UNKNOWN) {
+		*ret_reason = "no greylist state: tagged, not deferred";
+		return ACTION_TAG;
+	}
+	retry = e->greylist_passed || (e->greylist_first_seen != 0 &&
+	    e->now - e->greylist_first_seen >= s->greylist_delay / 1000);
+	if (retry) {
+		*ret_reason = "it came again after greylist_delay";
+		return ACTION_TAG;
+	}
+	if (*ret_reason == NULL)
+		*ret_reason = e->greylist_first_seen == 0 ?
+		    "first sight of client, sender and recipient" :
+		    "it came again before greylist_delay";
+	return a;
+}
+
+static int
+part_cmp_high(const void *pa, const void *pb)
+{
+	const struct part *a = pa, *b = pb;
+
+	if (a->score != b->score)
+		return a->score < b->score ? 1 : -1;
+	return strcmp(a->name, b->name);
+}
+
+static double
+largest_of(const struct part *parts, size_t count)
+{
+	double m = 0;
+
+	for (size_t i = 0; i < count; i++)
+		m = fmax(m, parts[i].score);
+	return m;
+}
+
+/* Takes parts away, the strongest in one direction first, until the action
+ * is another. parts are sorted by score, highest first. Taking the largest
+ * lowers both the sum and what is left without its largest the most, so no
+ * smaller set does it. */
+static int
+flip_find(const struct deciding *d, const struct part *parts, size_t count,
+    double low, enum action action, bool lowering, struct arena *a,
+    struct flip *ret_flip)
+{
+	struct deciding without = *d;
+	const char *reason;
+	double sum = low;
+
+	*ret_flip = (struct flip){ 0 };
+	/* a hit that may reject by itself is the largest, so it goes first */
+	if (lowering)
+		without.single_rejects = false;
+	for (size_t i = 0; i < count; i++) {
+		const struct part *p = &parts[lowering ? i : count - 1 - i];
+		enum action now;
+
+		if (lowering ? p->score <= 0 : p->score >= 0)
+			return 0;
+		sum = points_round(sum - p->score);
+		now = decide(&without, sum, lowering ?
+			largest_of(parts + i + 1, count - i - 1) :
+			largest_of(parts, count - i - 1), &reason);
+		if (now == action)
+			continue;
+		ret_flip->rules = ARENA_ARRAY(a, i + 1, const char *);
+		if (ret_flip->rules == NULL)
+			return -ENOMEM;
+		for (size_t k = 0; k <= i; k++)
+			ret_flip->rules[k] =
+			    parts[lowering ? k : count - 1 - k].name;
+		ret_flip->count = i + 1;
+		ret_flip->action = now;
+		return 0;
+	}
+	return 0;
+}
+
+static int
+hit_cmp(const void *pa, const void *pb)
+{
+	const struct hit *a = pa, *b = pb;
+
+	if (fabs(a->score) != fabs(b->score))
+		return fabs(a->score) < fabs(b->score) ? 1 : -1;
+	return strcmp(a->rule, b->rule);
+}
+
+static bool
+open_add(struct verdict *v, const char *test, const char *why, bool unknown,
+    double score)
+{
+	v->open[v->open_count++] = (struct open_test){ test, why, unknown,
+		unknown ? fmin(score, 0) : 0, unknown ? fmax(score, 0) : 0 };
+	return unknown;
+}
+
+static void
+open_add_check(struct verdict *v, const char *test, const struct check *c)
+{
+	/* a check that nobody made for this message has no reason either */
+	if (c->state != CHECK_DONE && c->why != NULL)
+		open_add(v, test, c->why, c->state == CHECK_UNKNOWN, 0);
+}
+
+/* What was not looked up. The points that hang on it are with the rules. */
+static void
+open_add_evidence(struct verdict *v, const struct evidence *e)
+{
+	open_add_check(v, "dns", &e->dns);
+	open_add_check(v, "spf", &e->spf_mailfrom.check);
+	open_add_check(v, "spf-helo", &e->spf_helo.check);
+	for (size_t i = 0; i < e->dkim_count; i++)
+		open_add_check(v, "dkim", &e->dkim[i].check);
+	open_add_check(v, "iprev", &e->iprev.check);
+	open_add_check(v, "dmarc", &e->dmarc.check);
+	open_add_check(v, "arc", &e->arc.check);
+	open_add_check(v, "helo", &e->helo.check);
+	open_add_check(v, "sender-domain", &e->sender_domain.check);
+	if (e->store.state != CHECK_DONE && e->store.why != NULL)
+		open_add(v, "reputation", e->store.why, false, 0);
+}
+
+static int
+learned_add(const struct judge_input *in, const struct model_prediction *p,
+    struct verdict *v)
+{
+	double max = in->settings->learned_max, points;
+	struct buf text;
+	char *copy;
+
+	if (!p->active) {
+		open_add(v, "LEARNED", p->why, false, 0);
+		return 0;
+	}
+	points = points_round(fmax(-max, fmin(max, p->log_odds)));
+	buf_init(&text, 4096);
+	for (size_t i = 0; i < p->feature_count; i++)
+		buf_printf(&text, "%s%s%+.2f", i > 0 ? ", " : "",
+		    p->features[i].text, p->features[i].share);
+	copy = arena_memdup(in->arena, text.ptr, text.len);
+	if (copy == NULL) {
+		buf_done(&text);
+		return -ENOMEM;
+	}
+	v->hits[v->hit_count++] = (struct hit){ .rule = "LEARNED",
+		.score = points, .count = 1, .type = "learned", .target = "model",
+		.matched = span_of(copy, text.len), .offset = NO_OFFSET,
+		.describe = "What was learned says about this message" };
+	buf_done(&text);
+	return 0;
+}
+
+static int
+rules_add(const struct judge_input *in, const struct rule_run *run,
+    int score_set, struct verdict *v, bool *ret_single)
+{
+	for (size_t i = 0; i < ruleset_count(in->ruleset); i++) {
+		const struct rule *rule = ruleset_rule(in->ruleset, i);
+		const struct rule_result *r = &run->results[i];
+		double score = points_round(rule->scores[score_set]);
+
+		if (rule->sub_rule || score == 0)
+			continue;
+		if (r->low > 0) {
+			v->hits[v->hit_count++] = (struct hit){
+				.rule = rule->name,
+				.score = score,
+				.count = r->low,
+				.type = rule->type,
+				.target = r->target != NULL ? r->target : rule->target,
+				.matched = r->matched,
+				.offset = r->offset,
+				.file = rule->file,
+				.line = rule->line,
+				.describe = rule->describe,
+			};
+			/* GTUBE and the administrator's own blocklists */
+			if ((rule->tflags & (RULE_REJECT | RULE_USERCONF)) != 0 &&
+			    score >= in->settings->reject_score)
+				*ret_single = true;
+		} else if (r->high > 0)
+			open_add(v, rule->name, r->why != NULL ? r->why :
+				"depends on an unknown test", true, score);
+		else if (r->not_run)
+			open_add(v, rule->name, r->why != NULL ? r->why :
+				"not run", false, score);
+	}
+	return 0;
+}
+
+static void
+sum_up(struct verdict *v)
+{
+	double sum = 0, low = 0, high = 0;
+
+	for (size_t i = 0; i < v->hit_count; i++)
+		sum += v->hits[i].score;
+	for (size_t i = 0; i < v->reputation_count; i++)
+		sum += v->reputation[i].score;
+	for (size_t i = 0; i < v->open_count; i++) {
+		low += v->open[i].low;
+		high += v->open[i].high;
+	}
+	v->score = points_round(sum);
+	v->score_low = points_round(sum + low);
+	v->score_high = points_round(sum + high);
+}
+
+static int
+act(const struct judge_input *in, bool single, struct verdict *v)
+{
+	const struct dmarc_evidence *dmarc = &in->evidence->dmarc;
+	size_t count = v->hit_count + v->reputation_count;
+	struct part *parts = ARENA_ARRAY(in->arena, count, struct part);
+	struct deciding d = {
+		.settings = in->settings,
+		.evidence = in->evidence,
+		.exempt = any_exempt(in->settings, in->envelope),
+		.single_rejects = single,
+		.dmarc = in->settings->dmarc_reject &&
+		    dmarc->check.state == CHECK_DONE &&
+		    dmarc->result == AUTH_FAIL && dmarc->policy != NULL &&
+		    strcmp(dmarc->policy, "reject") == 0 && !dmarc->sampled_out &&
+		    !dmarc->excused,
+	};
+	struct deciding would = d;
+	const char *reason;
+	struct flip flip;
+
+	v->flips = ARENA_ARRAY(in->arena, 2, struct flip);
+	if (parts == NULL || v->flips == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->hit_count; i++)
+		parts[i] = (struct part){ v->hits[i].rule, v->hits[i].score };
+	for (size_t i = 0; i < v->reputation_count; i++)
+		parts[v->hit_count + i] = (struct part){
+			v->reputation[i].identity, v->reputation[i].score };
+	qsort(parts, count, sizeof(*parts), part_cmp_high);
+	v->action = decide(&d, v->score_low, largest_of(parts, count),
+	    &v->action_reason);
+	would.exempt = false;
+	v->would_action = decide(&would, v->score_low, largest_of(parts, count),
+	    &reason);
+	for (int lowering = 1; lowering >= 0; lowering--) {
+		if (flip_find(&d, parts, count, v->score_low, v->action,
+			lowering, in->arena, &flip) != 0)
+			return -ENOMEM;
+		if (flip.count != 0)
+			v->flips[v->flip_count++] = flip;
+	}
+	return 0;
+}
+
+int
+judge(const struct judge_input *in, struct verdict **ret_verdict,
+    struct error *err)
+{
+	enum { OTHER_OPEN = 16 }; /* the checks of open_add_evidence, LEARNED */
+	size_t rules = ruleset_count(in->ruleset);
+	struct verdict *v = ARENA_NEW(in->arena, struct verdict);
+	struct model_prediction prediction = { .active = false };
+	struct rule_input rule_input;
+	struct rule_run run;
+	int score_set;
+	bool single = false;
+
+	if (v == NULL)
+		goto no_memory;
+	v->hits = ARENA_ARRAY(in->arena, rules + 1, struct hit);
+	v->open = ARENA_ARRAY(in->arena, rules + in->evidence->dkim_count +
+		OTHER_OPEN, struct open_test);
+	if (v->hits == NULL || v->open == NULL)
+		goto no_memory;
+	if (in->model != NULL && model_predict(in->model, in->message,
+		in->evidence, 5, in->arena, &prediction) != 0)
+		goto no_memory;
+	score_set = (in->evidence->dns.state == CHECK_NOT_RUN ? 0 : 1) +
+	    (prediction.active ? 2 : 0);
+	rule_input = (struct rule_input){
+		.settings = in->settings,
+		.message = in->message,
+		.envelope = in->envelope,
+		.relays = in->relays,
+		.evidence = in->evidence,
+		.arena = in->arena,
+		.score_set = score_set,
+		.learned = prediction.active ?
+		    1 / (1 + exp(-prediction.log_odds)) : -1,
+	};
+	if (ruleset_run(in->ruleset, &rule_input, &run) != 0 ||
+	    rules_add(in, &run, score_set, v, &single) != 0 ||
+	    (in->model != NULL && learned_add(in, &prediction, v) != 0) ||
+	    reputation_judge(in->settings, in->evidence, in->arena,
+		&v->reputation, &v->reputation_count) != 0)
+		goto no_memory;
+	open_add_evidence(v, in->evidence);
+	qsort(v->hits, v->hit_count, sizeof(*v->hits), hit_cmp);
+	v->thresholds = (struct thresholds){ in->settings->tag_score,
+		in->settings->tempfail_score, in->settings->reject_score };
+	v->truncated = (in->message->faults & MESSAGE_TRUNCATED) != 0;
+	v->steps = run.steps;
+	sum_up(v);
+	if (act(in, single, v) != 0)
+		goto no_memory;
+	*ret_verdict = v;
+	return 0;
+
+no_memory:
+	return error_set(err, -ENOMEM, "out of memory while judging");
+}

@@ -1,0 +1,264 @@
+/*
+ * check - judge many messages: threads take paths in order, results are
+ * printed in order, so the output does not depend on the number of threads.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+#include "cli/cli.h"
+#include "scoring/explain.h"
+
+/* Results that wait for an earlier one to be printed; a slow message must
+ * not let the others pile up without end. */
+enum { WINDOW = 1024, MAX_JOBS = 256, MAX_DEPTH = 64 };
+
+struct paths {
+	char **items;
+	size_t count, alloc;
+};
+
+struct work {
+	struct runtime *rt;
+	struct paths paths;
+	size_t next, printed, failed;
+	char *lines[WINDOW]; /* by index modulo WINDOW; NULL: not ready */
+	bool no_memory, write_error, progress;
+	pthread_mutex_t lock;
+	pthread_cond_t room;
+};
+
+static bool
+paths_add(struct paths *p, const char *path)
+{
+	if (p->count == p->alloc) {
+		size_t alloc = p->alloc == 0 ? 256 : p->alloc * 2;
+		char **items = reallocarray(p->items, alloc, sizeof(*items));
+
+		if (items == NULL)
+			return false;
+		p->items = items;
+		p->alloc = alloc;
+	}
+	p->items[p->count] = strdup(path);
+	return p->items[p->count] != NULL && ++p->count > 0;
+}
+
+/* Files as they are named, directories recursively in C-locale order; what
+ * cannot be opened stays in the list and becomes an error line. Symbolic
+ * links inside a directory are followed only to files. */
+static bool
+paths_walk(struct paths *p, const char *path, unsigned depth)
+{
+	struct dirent **names = NULL;
+	struct stat st;
+	bool ok = true;
+	int n;
+
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || depth > MAX_DEPTH)
+		return paths_add(p, path);
+	n = scandir(path, &names, NULL, alphasort);
+	if (n < 0)
+		return errno == ENOMEM ? false : paths_add(p, path);
+	for (int i = 0; i < n; i++) {
+		const char *name = names[i]->d_name;
+		char *child;
+
+		if (ok && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+			if (asprintf(&child, "%s/%s", path, name) == -1)
+				ok = false;
+			else {
+				if (lstat(child, &st) == 0 && S_ISLNK(st.st_mode) &&
+				    stat(child, &st) == 0 && S_ISDIR(st.st_mode))
+					; /* could lead back up */
+				else
+					ok = paths_walk(p, child, depth + 1);
+				free(child);
+			}
+		}
+		free(names[i]);
+	}
+	free(names);
+	return ok;
+}
+
+static json_t *
+utf8_json(const char *s)
+{
+	struct buf b;
+	json_t *j;
+
+	buf_init(&b, 1 << 20);
+	escape_utf8(&b, span_cstr(s));
+	j = json_stringn(b.ptr, b.len);
+	buf_done(&b);
+	return j;
+}
+
+static json_t *
+result_json(const char *path, int code, const struct engine_run *run,
+    const struct error *err)
+{
+	json_t *o = json_object(), *rules;
+
+	json_object_set_new(o, "path", utf8_json(path));
+	if (code != EX_OK) {
+		json_object_set_new(o, "error", utf8_json(err->text));
+		return o;
+	}
+	json_object_set_new(o, "score", json_real(run->verdict->score));
+	json_object_set_new(o, "action",
+	    json_string(action_name(run->verdict->action)));
+	rules = json_array();
+	for (size_t i = 0; i < run->verdict->hit_count; i++)
+		json_array_append_new(rules,
+		    json_string(run->verdict->hits[i].rule));
+	json_object_set_new(o, "rules", rules);
+	return o;
+}
+
+/* With the lock held: everything that is next in order. */
+static void
+print_ready(struct work *w)
+{
+	while (w->printed < w->paths.count) {
+		char **slot = &w->lines[w->printed % WINDOW];
+
+		if (*slot == NULL)
+			break;
+		if (fputs(*slot, stdout) == EOF || putchar('\n') == EOF)
+			w->write_error = true;
+		free(*slot);
+		*slot = NULL;
+		w->printed++;
+		if (w->progress && w->printed % 50 == 0)
+			fprintf(stderr, "\r%zu of %zu", w->printed, w->paths.count);
+	}
+	pthread_cond_broadcast(&w->room);
+}
+
+static void *
+worker(void *arg)
+{
+	struct work *w = arg;
+	struct arena *a = arena_new(cli_arena_bytes(w->rt->engine));
+	struct buf raw;
+
+	buf_init(&raw, (size_t)engine_settings(w->rt->engine)->scan_size);
+	pthread_mutex_lock(&w->lock);
+	if (a == NULL)
+		w->no_memory = true;
+	while (!w->no_memory && !w->write_error && w->next < w->paths.count) {
+		size_t i = w->next;
+		struct engine_run run;
+		struct error err;
+		json_t *o;
+		char *line;
+		int code;
+
+		if (i >= w->printed + WINDOW) {
+			pthread_cond_wait(&w->room, &w->lock);
+			continue;
+		}
+		w->next++;
+		pthread_mutex_unlock(&w->lock);
+		code = runtime_judge_file(w->rt, w->paths.items[i], a, &raw, &run,
+		    &err);
+		o = result_json(w->paths.items[i], code, &run, &err);
+		line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
+		json_decref(o);
+		arena_reset(a);
+		pthread_mutex_lock(&w->lock);
+		if (line == NULL)
+			w->no_memory = true;
+		w->failed += code != EX_OK;
+		w->lines[i % WINDOW] = line;
+		print_ready(w);
+	}
+	pthread_cond_broadcast(&w->room);
+	pthread_mutex_unlock(&w->lock);
+	buf_done(&raw);
+	arena_free(a);
+	return NULL;
+}
+
+static int
+check(const struct judge_options *o, int64_t jobs, char **names, int count)
+{
+	struct runtime rt;
+	struct work *w = calloc(1, sizeof(*w));
+	pthread_t threads[MAX_JOBS];
+	int64_t started = 0;
+	int code = EX_OK;
+
+	if (w == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	for (int i = 0; i < count && code == EX_OK; i++)
+		if (!paths_walk(&w->paths, names[i], 0))
+			code = cli_fail(EX_OSERR, "out of memory");
+	if (code == EX_OK)
+		code = runtime_open(o, &rt);
+	if (code != EX_OK)
+		goto out;
+	w->rt = &rt;
+	w->progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->room, NULL);
+	for (; started + 1 < jobs; started++)
+		if (pthread_create(&threads[started], NULL, worker, w) != 0)
+			break; /* fewer threads give the same output */
+	worker(w);
+	for (int64_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	if (w->progress)
+		fprintf(stderr, "\r%zu of %zu\n", w->printed, w->paths.count);
+	if (w->no_memory)
+		code = cli_fail(EX_OSERR, "out of memory");
+	else if (w->write_error)
+		code = cli_fail(EX_IOERR, "cannot write the result");
+	else if (w->failed != 0)
+		code = EX_DATAERR;
+	for (size_t i = 0; i < WINDOW; i++)
+		free(w->lines[i]);
+	pthread_cond_destroy(&w->room);
+	pthread_mutex_destroy(&w->lock);
+	runtime_close(&rt);
+out:
+	for (size_t i = 0; i < w->paths.count; i++)
+		free(w->paths.items[i]);
+	free(w->paths.items);
+	free(w);
+	return code;
+}
+
+int
+verb_check(int argc, char **argv)
+{
+	static const struct option options[] = { JUDGE_LONG_OPTIONS,
+		{ "jobs", required_argument, NULL, 'j' }, { 0 } };
+	struct judge_options o;
+	int64_t jobs = 1;
+	int c, code = judge_options_init(&o, argc);
+
+	while (code == EX_OK &&
+	    (c = getopt_long(argc, argv, "j:", options, NULL)) != -1) {
+		if (c == 'j') {
+			if (!conf_parse_int(span_cstr(optarg), &jobs) ||
+			    jobs < 1 || jobs > MAX_JOBS)
+				code = cli_fail(EX_USAGE,
+				    "--jobs: not 1 to %d: \"%s\"", MAX_JOBS, optarg);
+		} else if (judge_options_take(&o, c, optarg) != EX_OK)
+			code = c == '?' ? cli_usage("check") : EX_USAGE;
+	}
+	if (code == EX_OK && optind == argc)
+		code = cli_usage("check");
+	if (code == EX_OK)
+		code = cli_finish(check(&o, jobs, argv + optind, argc - optind));
+	judge_options_done(&o);
+	return code;
+}

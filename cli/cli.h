@@ -1,0 +1,126 @@
+/*
+ * cli - what the verbs of spamscore(1) share: the verb table, one way to
+ * complain, options of all verbs that judge, and what they open.
+ *
+ * A verb gets argv with its own name as argv[0] and returns an exit code of
+ * sysexits(3). stdout carries the result, stderr the chatter. Verbs are the
+ * top floor: nothing but main.c knows them.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "base/diag.h"
+#include "db/store.h"
+#include "scoring/engine.h"
+
+struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *synopsis; /* behind the name */
+	const char *help;     /* one line */
+};
+
+int verb_explain(int argc, char **argv);
+int verb_check(int argc, char **argv);
+int verb_lint(int argc, char **argv);
+
+/* "spamscore: text" on stderr, escaped; returns code. */
+int cli_fail(int code, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The usage line of a verb on stderr; returns EX_USAGE. */
+int cli_usage(const char *verb);
+/* One JSON object and a line end, compact, UTF-8, stable key order. Takes
+ * the reference. Returns EX_OK, EX_IOERR or EX_OSERR (no memory). */
+int cli_print_json(FILE *out, json_t *object);
+/* Is `when` (auto, always, never) met for stdout? NO_COLOR counts. */
+bool cli_color(const char *when);
+/* Flushes stdout: a full disk is an error, not silence. */
+int cli_finish(int code);
+
+/* Options of every verb that judges. Lists are NULL-terminated by count. */
+struct judge_options {
+	const char *config;
+	const char **rules;
+	size_t rules_count;
+	const char *db;	      /* NULL: the configured one; "none" */
+	bool offline;
+	const char *dns_data;
+	bool has_envelope;    /* any of the next five */
+	const char *ip, *helo, *mail_from, *client_name;
+	const char **rcpt_to;
+	size_t rcpt_count;
+	int64_t now;	      /* -1: the clock */
+	bool json, exit_status;
+	const char *color;    /* "auto" */
+	const char *model;    /* NULL: the configured one; "none" */
+};
+
+/* Rows for getopt_long; a verb's own follow behind in its table. */
+#define JUDGE_LONG_OPTIONS                                      \
+	{ "json", no_argument, NULL, 1000 },                    \
+	{ "config", required_argument, NULL, 1001 },            \
+	{ "rules", required_argument, NULL, 1002 },             \
+	{ "db", required_argument, NULL, 1003 },                \
+	{ "offline", no_argument, NULL, 1004 },                 \
+	{ "dns-data", required_argument, NULL, 1005 },          \
+	{ "ip", required_argument, NULL, 1006 },                \
+	{ "helo", required_argument, NULL, 1007 },              \
+	{ "mail-from", required_argument, NULL, 1008 },         \
+	{ "rcpt-to", required_argument, NULL, 1009 },           \
+	{ "client-name", required_argument, NULL, 1010 },       \
+	{ "now", required_argument, NULL, 1011 },               \
+	{ "exit-status", no_argument, NULL, 1012 },             \
+	{ "color", required_argument, NULL, 1013 },             \
+	{ "model", required_argument, NULL, 1014 }
+
+/* argc bounds the repeatable options. 0 or EX_OSERR. */
+int judge_options_init(struct judge_options *o, int argc);
+/* Takes one option of the rows above. EX_OK, or a complaint was printed and
+ * the exit code is returned; -1: not one of them. */
+int judge_options_take(struct judge_options *o, int option, const char *arg);
+void judge_options_done(struct judge_options *o);
+
+/* Everything a judging verb has open. */
+struct runtime {
+	struct engine *engine;
+	struct dns *dns;
+	struct auth_context *auth;
+	struct store *store;
+	struct gather_sources sources;
+	struct envelope envelope;
+	bool has_envelope;
+	int64_t now; /* -1: the clock, at each message */
+};
+
+/* EX_OK, or a complaint was printed and the exit code is returned. */
+int runtime_open(const struct judge_options *o, struct runtime *ret_runtime);
+void runtime_close(struct runtime *rt);
+
+/* The configuration file: o->config, else the installed one if it exists,
+ * else NULL. The rules_dir default: the source's below the build tree. */
+const char *cli_config_path(const struct judge_options *o);
+const char *cli_rules_dir(void);
+/* Loads configuration and rules; faults are printed to stderr. */
+int cli_load_engine(const struct judge_options *o, struct engine **ret_engine);
+
+/* Most bytes an arena of one message may take, given scan_size. */
+size_t cli_arena_bytes(const struct engine *e);
+
+/* Reads at most max_bytes of a file ("-": stdin) into *ret_buf (the caller's,
+ * initialised) and its whole size. EX_OK, or -errno-free exit code with a
+ * text in err: EX_NOINPUT, EX_IOERR, EX_OSERR. */
+int cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
+    size_t *ret_full_size, struct error *err);
+
+/* Judges one file with what is open. EX_OK; EX_DATAERR: no message; others
+ * as cli_read_file. raw keeps the bytes that the run points into. */
+int runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
+    struct buf *raw, struct engine_run *ret_run, struct error *err);
+
+#endif

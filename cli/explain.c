@@ -1,0 +1,88 @@
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "scoring/explain.h"
+
+static size_t
+columns(void)
+{
+	struct winsize w;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 40)
+		return w.ws_col;
+	return 80;
+}
+
+static int
+print(const struct judge_options *o, const struct engine_run *run)
+{
+	struct explain_input in = { run->message, run->envelope, run->evidence,
+		run->verdict };
+	struct explain_style style = { cli_color(o->color), columns() };
+	struct buf out;
+	int code = EX_OK;
+
+	if (o->json)
+		return cli_print_json(stdout, explain_json(&in));
+	buf_init(&out, 64 << 20);
+	explain_text(&in, &style, &out);
+	if (out.failed)
+		code = cli_fail(EX_OSERR, "out of memory");
+	else
+		fwrite(out.ptr, 1, out.len, stdout);
+	buf_done(&out);
+	return code;
+}
+
+static int
+explain_file(const struct judge_options *o, const char *path)
+{
+	struct runtime rt;
+	struct engine_run run;
+	struct error err;
+	struct arena *a;
+	struct buf raw;
+	int code = runtime_open(o, &rt);
+
+	if (code != EX_OK)
+		return code;
+	a = arena_new(cli_arena_bytes(rt.engine));
+	buf_init(&raw, (size_t)engine_settings(rt.engine)->scan_size);
+	if (a == NULL)
+		code = cli_fail(EX_OSERR, "out of memory");
+	else {
+		code = runtime_judge_file(&rt, path, a, &raw, &run, &err);
+		if (code != EX_OK)
+			cli_fail(code, "%s: %s", path, err.text);
+		else
+			code = print(o, &run);
+	}
+	if (code == EX_OK && o->exit_status &&
+	    run.verdict->action != ACTION_ACCEPT)
+		code = 1;
+	buf_done(&raw);
+	arena_free(a);
+	runtime_close(&rt);
+	return cli_finish(code);
+}
+
+int
+verb_explain(int argc, char **argv)
+{
+	static const struct option options[] = { JUDGE_LONG_OPTIONS, { 0 } };
+	struct judge_options o;
+	int c, code = judge_options_init(&o, argc);
+
+	while (code == EX_OK &&
+	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (judge_options_take(&o, c, optarg) != EX_OK)
+			code = c == '?' ? cli_usage("explain") : EX_USAGE;
+	if (code == EX_OK && optind + 1 != argc)
+		code = cli_usage("explain");
+	if (code == EX_OK)
+		code = explain_file(&o, argv[optind]);
+	judge_options_done(&o);
+	return code;
+}

@@ -1,0 +1,62 @@
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static int
+lint(const struct judge_options *o, bool verbose)
+{
+	struct arena *a = arena_new(256 << 20);
+	struct engine_options eo = {
+		.config = cli_config_path(o),
+		.rules = o->rules,
+		.rules_count = o->rules_count,
+		.rules_dir = cli_rules_dir(),
+		.keep_going = true,
+	};
+	struct engine *engine = NULL;
+	struct error err = { "" };
+	struct diags diags;
+	struct buf out;
+	int r;
+
+	if (a == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	diags_init(&diags, a);
+	r = engine_load(&eo, &diags, &engine, &err);
+	engine_unref(engine);
+	buf_init(&out, 512u << 20);
+	diags_format(&diags, verbose ? DIAG_NOTE : DIAG_WARNING, &out);
+	fwrite(out.ptr, 1, out.len, stdout);
+	buf_done(&out);
+	arena_free(a);
+	if (r == -ENOMEM)
+		return cli_fail(EX_OSERR, "%s", err.text);
+	if (r != 0 && diags.errors == 0)
+		return cli_fail(EX_CONFIG, "%s", err.text);
+	return diags.errors != 0 || diags.lost ? EX_CONFIG : EX_OK;
+}
+
+int
+verb_lint(int argc, char **argv)
+{
+	static const struct option options[] = { JUDGE_LONG_OPTIONS,
+		{ "verbose", no_argument, NULL, 'v' }, { 0 } };
+	struct judge_options o;
+	bool verbose = false;
+	int c, code = judge_options_init(&o, argc);
+
+	while (code == EX_OK &&
+	    (c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+		if (c == 'v')
+			verbose = true;
+		else if (judge_options_take(&o, c, optarg) != EX_OK)
+			code = c == '?' ? cli_usage("lint") : EX_USAGE;
+	}
+	if (code == EX_OK && optind != argc)
+		code = cli_usage("lint");
+	if (code == EX_OK)
+		code = cli_finish(lint(&o, verbose));
+	judge_options_done(&o);
+	return code;
+}

@@ -1,0 +1,74 @@
+#include <signal.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "config.h"
+
+static const struct verb verbs[] = {
+	{ "explain", verb_explain, "[options] FILE|-",
+	    "show every point of the verdict on a message" },
+	{ "check", verb_check, "[options] [--jobs N] PATH...",
+	    "judge files and directories, one JSON line a message" },
+	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
+	    "report every error in configuration and rules" },
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+int
+cli_usage(const char *verb)
+{
+	for (size_t i = 0; i < VERBS; i++)
+		if (strcmp(verbs[i].name, verb) == 0)
+			fprintf(stderr, "usage: spamscore %s %s\n", verb,
+			    verbs[i].synopsis);
+	return EX_USAGE;
+}
+
+static int
+help(void)
+{
+	printf("usage: spamscore --explain [options] FILE|-\n"
+	       "       spamscore VERB [options] ...\n\n");
+	for (size_t i = 0; i < VERBS; i++)
+		printf("  %-11s %s\n", verbs[i].name, verbs[i].help);
+	printf("\nOptions of verbs that judge:\n"
+	       "  --json --config F --rules DIR|FILE --db F|none --offline\n"
+	       "  --dns-data F --ip A --helo N --mail-from A --rcpt-to A\n"
+	       "  --client-name N --now UNIXTIME --exit-status\n"
+	       "  --color auto|always|never --model F|none\n\n"
+	       "  --version, --help\n\nSee spamscore(1).\n");
+	return cli_finish(EX_OK);
+}
+
+int
+main(int argc, char **argv)
+{
+	/* a reader that goes away is an error on write, not a silent death */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		fprintf(stderr, "usage: spamscore --explain [options] FILE|-\n"
+				"       spamscore VERB ..., spamscore --help\n");
+		return EX_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+		return help();
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("spamscore %s\n", SPAMSCORE_VERSION);
+		return cli_finish(EX_OK);
+	}
+	for (size_t i = 0; i < VERBS; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	/* --explain is an option by its looks and a verb by its work: it may
+	 * stand anywhere among the options */
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--explain") != 0)
+			continue;
+		memmove(argv + i, argv + i + 1,
+		    (size_t)(argc - i) * sizeof(*argv));
+		return verb_explain(argc - 1, argv);
+	}
+	return cli_fail(EX_USAGE, "unknown verb \"%s\", see spamscore --help",
+	    argv[1]);
+}

@@ -36,7 +36,7 @@ enum message_fault {
 	MESSAGE_BARE_CR = 1 << 2,
 	MESSAGE_NO_COLON = 1 << 3,	 /* a header line without a colon */
 	MESSAGE_TOO_MANY_FIELDS = 1 << 4,
-	MESSAGE_NO_BODY = 1 << 5,	 /* the header never ended */
+	MESSAGE_NO_BODY = 1 << 5,	 /* no empty line ended the header */
 	MESSAGE_MIME_TOO_DEEP = 1 << 6,
 	MESSAGE_TOO_MANY_PARTS = 1 << 7,
 	MESSAGE_TOO_MANY_URIS = 1 << 8,
@@ -51,7 +51,15 @@ struct field {
 	size_t value_offset; /* of raw, in the raw message */
 	struct span unfolded; /* cached; ptr NULL until asked for */
 	struct span decoded;  /* cached */
+	uint32_t hash;	      /* of the lower-cased name */
+	uint32_t next;	      /* index of the next field of that name, or
+				 FIELD_NONE */
 };
+
+#define FIELD_NONE UINT32_MAX
+/* SpamAssassin's limits of what a rule sees of one field; .raw is whole */
+#define FIELD_MAX_NAME_BYTES 256
+#define FIELD_MAX_VALUE_BYTES 8192
 
 struct message {
 	struct arena *arena;
@@ -61,7 +69,10 @@ struct message {
 	struct field *fields;	/* in order of appearance */
 	size_t field_count;
 	unsigned faults;	/* enum message_fault */
+	struct span mbox_from;	/* a leading "From " line, passed over */
 	struct message_limits limits;
+	uint32_t *index;	/* hash table over fields, private */
+	uint32_t index_mask;
 	struct message_views *views; /* private to scoring/message/ */
 };
 
@@ -78,17 +89,47 @@ int message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
 /* The n-th field of that name (case-insensitive), or NULL. */
 struct field *message_find(const struct message *m, const char *name,
     size_t n);
+/* The same with a length, for names that are not C strings. */
+struct field *message_find_span(const struct message *m, struct span name,
+    size_t n);
+/* The next field of f's name, or NULL. */
+struct field *message_next(const struct message *m, const struct field *f);
 size_t message_count(const struct message *m, const char *name);
 
-/* Unfolded (RFC 5322 2.2.3), leading space stripped. ptr NULL: no memory. */
+/* Unfolded (RFC 5322 2.2.3), white space at both ends stripped, at most
+ * FIELD_MAX_VALUE_BYTES. ptr NULL: no memory. */
 struct span field_unfolded(const struct message *m, struct field *f);
-/* Unfolded, RFC 2047 words decoded to UTF-8; bytes that were not encoded
- * stay as they are. */
+/* Unfolded, RFC 2047 words decoded to UTF-8 (but not in Received, Date,
+ * Message-ID and the like, as in SpamAssassin); bytes that were not encoded
+ * stay as they are when they are UTF-8, else they are taken for
+ * Windows-1252. */
 struct span field_decoded(const struct message *m, struct field *f);
+/* SpamAssassin's :raw: the folds and the leading space kept, CR LF as LF, a
+ * LF at the end, at most FIELD_MAX_VALUE_BYTES. */
+struct span field_raw(const struct message *m, const struct field *f);
+/* RFC 2047 words and stray 8-bit bytes of any text, decoded as above. */
+struct span text_decode_words(struct arena *a, struct span text);
 
-/* First mailbox of an address field: SpamAssassin's :addr and :name. */
-struct span address_first_addr(struct arena *a, struct span decoded);
-struct span address_first_name(struct arena *a, struct span decoded);
+/* First mailbox of an address field: SpamAssassin's :addr and :name. value
+ * is the unfolded field, not decoded (encoded words may hide commas and
+ * brackets that are no syntax); the name is decoded here. Empty with ptr
+ * not NULL: there is none. */
+struct span address_first_addr(struct arena *a, struct span value);
+struct span address_first_name(struct arena *a, struct span value);
+
+/* All of them, as SpamAssassin reads the field: faults, quotes and comments
+ * in odd places included. */
+struct address {
+	struct span phrase;  /* display name or comment, not decoded; ptr NULL:
+				none */
+	struct span addr;    /* user@host; ptr NULL: none was understood */
+	struct span user, host;
+	bool invalid;	     /* host is no fully qualified name */
+};
+int address_parse_all(struct arena *a, struct span value,
+    struct address **ret_list, size_t *ret_count);
+/* A name for display: decoded, white space collapsed, 'quotes' removed. */
+struct span address_phrase_decoded(struct arena *a, struct span phrase);
 
 struct mailbox {
 	struct span name, local, domain; /* name may be empty */

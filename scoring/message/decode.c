@@ -1,0 +1,107 @@
+#include <stdint.h>
+
+#include "scoring/message/decode.h"
+
+/* value + 1 of each base64 digit; 0: none; 65: "=" */
+static const uint8_t digits[256] = {
+	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
+	19, 20, 21, 22, 23, 24, 25, 26,
+	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42,
+	43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+	['+'] = 63, ['/'] = 64, ['='] = 65,
+};
+
+size_t
+decode_base64(struct span in, char *out)
+{
+	size_t n = 0, end = in.len;
+	uint32_t acc = 0;
+	unsigned held = 0;
+
+	/* padding at the end is no data; in the middle it counts as zero bits */
+	while (end > 0 && digits[(unsigned char)in.ptr[end - 1]] % 65 == 0)
+		end--;
+	for (size_t i = 0; i < end; i++) {
+		unsigned d = digits[(unsigned char)in.ptr[i]];
+
+		if (d == 0)
+			continue;
+		acc = acc << 6 | (d == 65 ? 0 : d - 1);
+		if (++held == 4) {
+			out[n++] = (char)(acc >> 16);
+			out[n++] = (char)(acc >> 8);
+			out[n++] = (char)acc;
+			held = 0;
+			acc = 0;
+		}
+	}
+	if (held >= 2)
+		out[n++] = (char)(acc >> (held == 2 ? 4 : 10));
+	if (held == 3)
+		out[n++] = (char)(acc >> 2);
+	return n;
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t
+decode_qp(struct span in, bool word, char *out)
+{
+	size_t n = 0, i = 0;
+	size_t blank = 0; /* white space at the end of out so far */
+
+	while (i < in.len) {
+		char c = in.ptr[i];
+
+		if (c == '\n' || (c == '\r' && i + 1 < in.len &&
+		    in.ptr[i + 1] == '\n')) {
+			/* RFC 2045 6.7 (3): white space before a line end was
+			 * added on the way; "=" there is a soft line break */
+			n -= blank;
+			blank = 0;
+			i += c == '\r' ? 2 : 1;
+			if (n > 0 && out[n - 1] == '=') {
+				n--;
+				continue;
+			}
+			if (c == '\r')
+				out[n++] = '\r';
+			out[n++] = '\n';
+			continue;
+		}
+		if (c == '=' && i + 2 < in.len) {
+			int hi = hex_value(in.ptr[i + 1]);
+			int lo = hex_value(in.ptr[i + 2]);
+
+			if (hi >= 0 && lo >= 0) {
+				/* an encoded "=" must not look like a soft
+				 * line break: it is followed by something */
+				out[n++] = (char)(hi << 4 | lo);
+				blank = 0;
+				i += 3;
+				if (out[n - 1] == '=' && i < in.len &&
+				    (in.ptr[i] == '\n' || in.ptr[i] == '\r')) {
+					out[n++] = in.ptr[i++];
+				}
+				continue;
+			}
+		}
+		if (c == '_' && word)
+			c = ' ';
+		else if (c == ' ' || c == '\t')
+			blank++;
+		else
+			blank = 0;
+		out[n++] = c;
+		i++;
+	}
+	return n;
+}

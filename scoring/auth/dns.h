@@ -73,6 +73,9 @@ struct dns;
 int dns_new(const struct dns_options *o, struct dns **ret_dns,
     struct error *err);
 int dns_new_file(const char *path, struct dns **ret_dns, struct error *err);
+/* The same from memory; label is used in error texts. */
+int dns_new_text(struct span text, const char *label, struct dns **ret_dns,
+    struct error *err);
 void dns_free(struct dns *d); /* NULL allowed; no session may be left */
 
 struct dns_session;
@@ -91,6 +94,28 @@ void dns_start(struct dns_session *s, const char *name, uint16_t type);
  * NULL. Safe from several threads. */
 const struct dns_answer *dns_lookup(struct dns_session *s, const char *name,
     uint16_t type);
+/* The answer if it is there already (or the deadline has passed), else NULL
+ * with the lookup under way. */
+const struct dns_answer *dns_peek(struct dns_session *s, const char *name,
+    uint16_t type);
+/* Waits until an answer has come since *seen was last set here, and updates
+ * *seen (begin with 0). False: nothing more will come, or the deadline. */
+bool dns_session_wait(struct dns_session *s, unsigned *seen);
 unsigned dns_session_queries(const struct dns_session *s);
+/* Has this session no resolver behind it (dns_session_new with NULL)? */
+bool dns_session_offline(const struct dns_session *s);
+
+/*
+ * Names are presentation form (RFC 1035 5.1): labels between dots, a byte
+ * that is no visible ASCII as \DDD, a dot or backslash in a label with a
+ * backslash before it. Everything that goes in may be in any case and with
+ * a final dot; what comes out is lower case, without it, escaped one way.
+ */
+enum { DNS_NAME_TEXT = 1024 };
+/* False (out is "") when text is no name that DNS can carry: an empty label,
+ * one over 63 bytes, more than 255 bytes in all. The root is "". */
+bool dns_name_canonical(struct span text, char out[DNS_NAME_TEXT]);
+/* The same for bytes that know no escapes (a backslash is a backslash). */
+bool dns_name_from_bytes(struct span text, char out[DNS_NAME_TEXT]);
 
 #endif

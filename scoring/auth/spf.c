@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <spf2/spf.h>
@@ -682,6 +683,8 @@ evaluate(struct evaluation *ev, enum auth_result *ret_result,
 	/* SPF_request_query_mailfrom() would let loopback clients pass */
 	if (layer_get_spf(server, request, response, &record) ==
 		SPF_E_SUCCESS && record != NULL) {
+		/* it asserts this, and takes exp= from there: ours has none */
+		response->spf_record_exp = record;
 		SPF_record_interpret(record, request, response, 0);
 		*ret_result = result_of(SPF_response_result(response));
 		if (SPF_response_reason(response) == SPF_REASON_DEFAULT)

@@ -1,0 +1,52 @@
+/*
+ * settings - what the daemon can be told, apart from scoring (that table is
+ * in scoring/settings.h). Immutable after loading; the strings belong to the
+ * snapshot that was loaded with them.
+ */
+#ifndef MILTER_SETTINGS_H
+#define MILTER_SETTINGS_H
+
+#include "base/conf.h"
+#include "milter/failure.h"
+
+enum { ACT_AND_REPORT, ACT_OBSERVE };
+
+/* "none" where a socket path may be given */
+#define SETTINGS_NONE "none"
+
+struct milter_settings {
+	const char *listen;	    /* unix:PATH, inet:PORT@HOST, inet6:... */
+	const char *socket_group;   /* may connect; Postfix's */
+	const char *user;	    /* whose rights the daemon keeps */
+	const char *state_dir;
+	const char *control_socket; /* for spamscore(1); "none": no such */
+	const char *ban_socket;	    /* of the ban helper; "none": no bans */
+	const char *rules_compiled; /* directory of built databases; NULL */
+	const char *model;	    /* file of the learned model; NULL */
+	int on_failure;		    /* enum on_failure of scoring/settings.h */
+	int action;		    /* ACT_AND_REPORT or ACT_OBSERVE */
+
+	int64_t ban_strikes;	    /* rejects before a report */
+	int64_t ban_window;	    /* ms in which they must fall */
+	int64_t ban_time;	    /* ms asked for */
+
+	int log_facility;	    /* of syslog(3) */
+	int64_t log_repeat;	    /* ms before the same fault is logged again */
+	int64_t message_memory;	    /* bytes: most one message may occupy */
+	int64_t stop_timeout;	    /* ms that SIGTERM waits for messages */
+};
+
+extern const struct setting milter_settings_table[];
+
+void milter_settings_init(struct milter_settings *s);
+/* What single values cannot say. */
+void milter_settings_check(const struct milter_settings *s, const char *file,
+    struct diags *diags);
+
+/* `listen` in the words of smfi_setconn(3), into out; *ret_path is the path
+ * of a Unix socket inside `listen`, NULL for TCP. Accepts Postfix's order
+ * inet:HOST:PORT too. false: not an address. */
+bool milter_listen_parse(const char *listen, char out[256],
+    const char **ret_path);
+
+#endif

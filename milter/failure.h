@@ -9,7 +9,7 @@
 #ifndef MILTER_FAILURE_H
 #define MILTER_FAILURE_H
 
-#include "scoring/settings.h"
+enum on_failure { ON_FAILURE_ACCEPT, ON_FAILURE_TEMPFAIL }; /* the setting */
 
 enum failure {
 	FAILURE_NONE,

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include "ban/ban.h"
 #include "config.h"
 #include "milter/settings.h"
-#include "scoring/settings.h"
 
 #define AT(member) offsetof(struct milter_settings, member)
 
@@ -15,7 +15,7 @@ static const struct setting_choice on_failure_words[] = {
 };
 
 static const struct setting_choice action_words[] = {
-	{ "act", ACT_AND_REPORT },
+	{ "act", ACT_VERDICT },
 	{ "observe", ACT_OBSERVE },
 	{ NULL, 0 },
 };
@@ -47,10 +47,6 @@ const struct setting milter_settings_table[] = {
 	    "socket on which spamscore(1) speaks to the daemon, or none" },
 	{ "ban_socket", SETTING_STRING, AT(ban_socket), 0, 0, NULL,
 	    "socket of the ban helper for this source, or none" },
-	{ "rules_compiled", SETTING_STRING, AT(rules_compiled), 0, 0, NULL,
-	    "directory of databases built by spamscore compile" },
-	{ "model", SETTING_STRING, AT(model), 0, 0, NULL,
-	    "file of the learned model" },
 	{ "on_failure", SETTING_ENUM, AT(on_failure), 0, 0, on_failure_words,
 	    "what becomes of a message that could not be scored" },
 	{ "action", SETTING_ENUM, AT(action), 0, 0, action_words,
@@ -83,15 +79,15 @@ milter_settings_init(struct milter_settings *s)
 		.user = "spamscore",
 		.state_dir = STATE_DIR,
 		.control_socket = RUN_DIR "/control.sock",
-		.ban_socket = RUN_DIR "/ban-milter.sock",
+		.ban_socket = BAN_SOCKET_MILTER,
 		.on_failure = ON_FAILURE_ACCEPT,
-		.action = ACT_AND_REPORT,
+		.action = ACT_VERDICT,
 		.ban_strikes = 5,
 		.ban_window = 10 * 60 * 1000,
 		.ban_time = 60 * 60 * 1000,
 		.log_facility = LOG_MAIL,
 		.log_repeat = 60 * 1000,
-		.message_memory = 64 << 20,
+		.message_memory = 80 << 20,
 		.stop_timeout = 30 * 1000,
 	};
 }

@@ -9,7 +9,7 @@
 #include "base/conf.h"
 #include "milter/failure.h"
 
-enum { ACT_AND_REPORT, ACT_OBSERVE };
+enum { ACT_VERDICT, ACT_OBSERVE };
 
 /* "none" where a socket path may be given */
 #define SETTINGS_NONE "none"
@@ -21,10 +21,8 @@ struct milter_settings {
 	const char *state_dir;
 	const char *control_socket; /* for spamscore(1); "none": no such */
 	const char *ban_socket;	    /* of the ban helper; "none": no bans */
-	const char *rules_compiled; /* directory of built databases; NULL */
-	const char *model;	    /* file of the learned model; NULL */
-	int on_failure;		    /* enum on_failure of scoring/settings.h */
-	int action;		    /* ACT_AND_REPORT or ACT_OBSERVE */
+	int on_failure;		    /* enum on_failure */
+	int action;		    /* ACT_VERDICT or ACT_OBSERVE */
 
 	int64_t ban_strikes;	    /* rejects before a report */
 	int64_t ban_window;	    /* ms in which they must fall */

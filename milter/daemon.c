@@ -1,0 +1,461 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libmilter/mfapi.h>
+
+#include "config.h"
+#include "milter/callbacks.h"
+#include "milter/daemon.h"
+#include "milter/listener.h"
+#include "milter/log.h"
+#include "milter/notify.h"
+
+enum {
+	EARLY_ARENA_BYTES = 64 << 20,
+	DRAIN_POLL_MS = 20,
+	/* libmilter writes the last reply after our callback has returned */
+	DRAIN_GRACE_MS = 250,
+	MALLOC_ARENAS = 4,
+};
+
+struct life {
+	const struct daemon_options *options;
+	struct server server;
+	struct milter_settings early; /* as read before privileges went */
+	struct privilege_user user;
+	const char *socket_path; /* to be removed at the end; NULL: TCP */
+	int ready_fd;		 /* of the parent that waits; -1 */
+	int milter_ended;	 /* eventfd: smfi_main() came back */
+	atomic_int milter_result;
+};
+
+/*
+ * libmilter starts a thread that takes SIGHUP, SIGTERM and SIGINT out of the
+ * process with sigwait(3) and stops the filter upon each of them. Signals
+ * are ours: its call resolves to this function, which never takes any.
+ */
+int
+sigwait(const sigset_t *set, int *sig)
+{
+	(void)set;
+	(void)sig;
+	for (;;)
+		pause();
+}
+
+static int
+complain(int code, const char *text)
+{
+	log_write(LOG_ERR, "%s", text);
+	return code;
+}
+
+static void
+report_diags(const struct diags *diags, enum diag_level level)
+{
+	struct buf out;
+	char *line, *rest;
+
+	buf_init(&out, 1 << 20);
+	diags_format(diags, level, &out);
+	rest = out.ptr;
+	while (out.len != 0 && (line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			log_write(LOG_ERR, "%s", line);
+	buf_done(&out);
+}
+
+/* The daemon's own settings, before anything is loaded with fewer rights.
+ * Faults of rules and scoring come later, with all others. */
+static int
+read_early(struct life *l, struct arena *a)
+{
+	struct settings_room room = { milter_settings_table, &l->early };
+	struct conf_lines lines = { 0 };
+	struct error err;
+	struct diags diags;
+
+	milter_settings_init(&l->early);
+	diags_init(&diags, a);
+	if (l->options->load.config != NULL) {
+		if (conf_read(a, l->options->load.config, CONF_MAX_FILE_BYTES,
+			&lines, &diags, &err) != 0)
+			return complain(EX_CONFIG, err.text);
+		for (size_t i = 0; i < lines.count; i++)
+			conf_apply(&lines.lines[i], &room, 1, a, &diags);
+		milter_settings_check(&l->early, l->options->load.config, &diags);
+	}
+	if (diags.errors != 0) {
+		report_diags(&diags, DIAG_ERROR);
+		return EX_CONFIG;
+	}
+	return EX_OK;
+}
+
+static int
+load_first(struct life *l, struct arena *a)
+{
+	struct snapshot *snapshot;
+	struct error err;
+	struct diags diags;
+	int r;
+
+	diags_init(&diags, a);
+	r = snapshot_load(&l->options->load, NULL, &diags, &snapshot, &err);
+	report_diags(&diags, DIAG_ERROR);
+	if (r != 0)
+		return complain(r == -EINVAL ? EX_CONFIG : EX_UNAVAILABLE,
+		    err.text);
+	l->server.current = snapshot;
+	return EX_OK;
+}
+
+static void
+store_fault(void *context, const char *text)
+{
+	(void)context;
+	log_fault("store", "fault=store error=\"%s\"", text);
+}
+
+/* The database is a help, never a condition: mail goes on without it. */
+static void
+open_store(struct server *s, const char *state_dir)
+{
+	char path[4096];
+	struct store_options so = {
+		.path = path,
+		.mode = STORE_WRITE,
+		.max_queue = 10000,
+		.busy_ms = 200,
+		.fault = store_fault,
+	};
+	struct error err;
+
+	snprintf(path, sizeof(path), "%s/spamscore.db", state_dir);
+	if (store_open(&so, &s->store, &err) != 0) {
+		s->store = NULL;
+		s->store_why = "database not available";
+		log_fault("store", "fault=store error=\"%s\"", err.text);
+	}
+}
+
+static int
+open_server(struct life *l)
+{
+	struct server *s = &l->server;
+	const struct milter_settings *ms = &s->current->settings;
+	struct error err;
+
+	if (gethostname(s->host, sizeof(s->host) - 1) == -1)
+		snprintf(s->host, sizeof(s->host), "localhost");
+	s->strikes = strikes_new();
+	if (s->strikes == NULL)
+		return complain(EX_OSERR, "out of memory for strikes");
+	open_store(s, ms->state_dir);
+	if (strcmp(ms->ban_socket, SETTINGS_NONE) != 0 &&
+	    banfeed_new(ms->ban_socket, &s->banfeed, &err) != 0) {
+		s->banfeed = NULL;
+		log_fault("ban-helper", "fault=ban error=\"%s\"", err.text);
+	}
+	return EX_OK;
+}
+
+static void *
+milter_main(void *arg)
+{
+	struct life *l = arg;
+	uint64_t one = 1;
+
+	atomic_store(&l->milter_result, smfi_main());
+	if (write(l->milter_ended, &one, sizeof(one)) != sizeof(one))
+		_exit(EX_SOFTWARE); /* an eventfd takes a 1 */
+	return NULL;
+}
+
+static void
+tell_systemd_reloading(void)
+{
+	struct timespec ts;
+	char text[80];
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	notify_send(text);
+}
+
+static void
+apply_log_settings(const struct milter_settings *s)
+{
+	log_facility(s->log_facility);
+	log_repeat(s->log_repeat);
+}
+
+/* What cannot change while running, since it needs root or open sockets */
+static void
+note_unchangeable(const struct milter_settings *was,
+    const struct milter_settings *is)
+{
+	if (strcmp(was->listen, is->listen) != 0 ||
+	    strcmp(was->user, is->user) != 0 ||
+	    strcmp(was->socket_group, is->socket_group) != 0 ||
+	    strcmp(was->state_dir, is->state_dir) != 0 ||
+	    strcmp(was->control_socket, is->control_socket) != 0 ||
+	    strcmp(was->ban_socket, is->ban_socket) != 0)
+		log_write(LOG_WARNING, "listen, user, socket_group, state_dir, "
+		    "control_socket and ban_socket change with a restart only");
+}
+
+static void
+reload(struct life *l)
+{
+	struct arena *a = arena_new(EARLY_ARENA_BYTES);
+	struct snapshot *fresh = NULL;
+	struct error err = { "out of memory" };
+	struct diags diags;
+	int r = -ENOMEM;
+
+	tell_systemd_reloading();
+	if (a != NULL) {
+		diags_init(&diags, a);
+		r = snapshot_load(&l->options->load, l->server.current, &diags,
+		    &fresh, &err);
+		report_diags(&diags, DIAG_ERROR);
+	}
+	if (r != 0)
+		log_write(LOG_ERR, "reload failed, the old configuration stays: %s",
+		    err.text);
+	else {
+		note_unchangeable(&l->early, &fresh->settings);
+		apply_log_settings(&fresh->settings);
+		server_swap(&l->server, fresh);
+		malloc_trim(0);
+		log_write(LOG_NOTICE, "reloaded");
+	}
+	arena_free(a);
+	notify_send("READY=1");
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+sleep_ms(long ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Messages in flight come to their reply; none begins. */
+static void
+drain(struct life *l)
+{
+	int64_t until = now_ms() + l->server.current->settings.stop_timeout;
+	unsigned left;
+
+	atomic_store(&l->server.stopping, true);
+	notify_send("STOPPING=1");
+	if (l->socket_path != NULL)
+		unlink(l->socket_path);
+	while ((left = atomic_load(&l->server.in_flight)) != 0 &&
+	    now_ms() < until)
+		sleep_ms(DRAIN_POLL_MS);
+	if (left != 0)
+		log_write(LOG_WARNING, "stop_timeout with %u messages in flight: "
+		    "the MTA applies its default action to them", left);
+	sleep_ms(DRAIN_GRACE_MS);
+}
+
+/* Ends the process: libmilter's threads are still there, so what sessions
+ * might touch is not freed, only brought to disk. */
+static void __attribute__((noreturn))
+finish(struct life *l, int code)
+{
+	struct error err;
+
+	banfeed_free(l->server.banfeed);
+	if (l->server.store != NULL &&
+	    store_flush(l->server.store, &err) != 0)
+		log_write(LOG_ERR, "fault=store error=\"%s\"", err.text);
+	if (atomic_load(&l->server.in_flight) == 0)
+		store_close(l->server.store);
+	log_write(LOG_NOTICE, "stopped");
+	fflush(NULL);
+	_exit(code);
+}
+
+static void
+ready(struct life *l)
+{
+	char ok = 0;
+	int null;
+
+	log_write(LOG_NOTICE, "spamscored " SPAMSCORE_VERSION " serves \"%s\", %zu rules",
+	    l->early.listen, ruleset_count(engine_ruleset(l->server.current->engine)));
+	notify_send("READY=1");
+	if (l->options->syslog)
+		log_to_stderr(false);
+	if (l->ready_fd == -1)
+		return;
+	/* from here on the log is all there is */
+	log_to_stderr(false);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null != -1) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	if (write(l->ready_fd, &ok, 1) != 1)
+		log_write(LOG_WARNING, "the starting process is gone");
+	close(l->ready_fd);
+	l->ready_fd = -1;
+}
+
+static int
+serve(struct life *l, const sigset_t *signals)
+{
+	struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	pthread_t thread;
+
+	fds[0].fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	fds[1].fd = l->milter_ended = eventfd(0, EFD_CLOEXEC);
+	if (fds[0].fd == -1 || fds[1].fd == -1)
+		return complain(EX_OSERR, "cannot make descriptors for signals");
+	if (pthread_create(&thread, NULL, milter_main, l) != 0)
+		return complain(EX_OSERR, "cannot start the milter's thread");
+	ready(l);
+	for (;;) {
+		struct signalfd_siginfo si;
+
+		if (poll(fds, 2, -1) == -1 && errno != EINTR)
+			return complain(EX_OSERR, "poll failed");
+		if (fds[1].revents != 0) {
+			log_write(LOG_ERR, "libmilter ended by itself (%d)",
+			    atomic_load(&l->milter_result));
+			finish(l, EX_SOFTWARE);
+		}
+		if (read(fds[0].fd, &si, sizeof(si)) != sizeof(si))
+			continue;
+		if (si.ssi_signo == SIGHUP)
+			reload(l);
+		else {
+			drain(l);
+			finish(l, EX_OK);
+		}
+	}
+}
+
+/* The child goes on; the parent waits until the child is ready and returns
+ * its fate as the exit code. */
+static int
+detach(struct life *l)
+{
+	int fds[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return complain(EX_OSERR, "pipe failed");
+	pid = fork();
+	if (pid == -1)
+		return complain(EX_OSERR, "fork failed");
+	if (pid != 0) {
+		close(fds[1]);
+		/* no byte: it has ended and said why on the same stderr */
+		_exit(read(fds[0], &byte, 1) == 1 ? EX_OK : EX_CONFIG);
+	}
+	close(fds[0]);
+	l->ready_fd = fds[1];
+	if (setsid() == -1 || chdir("/") == -1)
+		return complain(EX_OSERR, "cannot leave the terminal");
+	return EX_OK;
+}
+
+static int
+start_privileged(struct life *l)
+{
+	bool root = geteuid() == 0;
+	struct error err;
+
+	if (root && privilege_find_user(l->early.user, &l->user, &err) != 0)
+		return complain(EX_CONFIG, err.text);
+	if (listener_make_dir(l->early.state_dir, l->user.uid, l->user.gid, 0750,
+		&err) != 0 ||
+	    listener_lock(l->early.state_dir, root ? &l->user : NULL, &err) != 0)
+		return complain(EX_UNAVAILABLE, err.text);
+	if (!callbacks_register(&l->server))
+		return complain(EX_SOFTWARE, "libmilter refused the filter");
+	if (listener_open(&l->early, root ? &l->user : NULL, &l->socket_path,
+		&err) != 0)
+		return complain(EX_UNAVAILABLE, err.text);
+	if (privilege_drop(&l->user, &err) != 0)
+		return complain(EX_NOPERM, err.text);
+	return EX_OK;
+}
+
+int
+daemon_run(const struct daemon_options *options)
+{
+	struct life *l = calloc(1, sizeof(*l));
+	struct arena *a = arena_new(EARLY_ARENA_BYTES);
+	sigset_t signals;
+	int code;
+
+	if (l == NULL || a == NULL) {
+		free(l);
+		arena_free(a);
+		return EX_OSERR;
+	}
+	l->options = options;
+	l->ready_fd = -1;
+	pthread_mutex_init(&l->server.lock, NULL);
+	log_to_stderr(true);
+	/* many threads with an allocator arena each would keep what one large
+	 * message needed once for each of them */
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+	notify_init();
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	code = read_early(l, a);
+	if (code == EX_OK && !options->foreground)
+		code = detach(l);
+	if (code == EX_OK)
+		code = start_privileged(l);
+	if (code == EX_OK)
+		code = load_first(l, a);
+	if (code == EX_OK) {
+		apply_log_settings(&l->server.current->settings);
+		code = open_server(l);
+	}
+	if (code == EX_OK)
+		code = serve(l, &signals); /* comes back for a failure only */
+	if (l->socket_path != NULL)
+		unlink(l->socket_path);
+	arena_free(a);
+	free(l);
+	return code;
+}

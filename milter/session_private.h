@@ -1,0 +1,50 @@
+/*
+ * The inside of a session, shared by session.c (collects), judge_message.c
+ * (decides) and nobody else.
+ */
+#ifndef MILTER_SESSION_PRIVATE_H
+#define MILTER_SESSION_PRIVATE_H
+
+#include "milter/session.h"
+
+struct transaction {
+	struct arena *arena;
+	struct buf raw;	       /* LF line ends, at most scan_size */
+	size_t size_bytes;     /* of the whole message, in that form */
+	size_t field_count;
+	bool pending_cr;       /* a body chunk ended in CR */
+	struct edits edits;
+	struct envelope envelope;
+	const char **rcpts;
+	size_t rcpt_count, rcpt_alloc;
+	const char *queue_id;
+	bool judged;	       /* false: mynetworks or authenticated */
+	struct gather_sources sources;
+	struct gather *gather;
+	/* the result */
+	enum failure failure;
+	struct error failure_text;
+	struct engine_run run; /* verdict NULL: not judged, or failed */
+	enum action action;    /* what is done */
+	enum action would_action;
+	char verdict_id[VERDICT_ID_TEXT];
+	int64_t took_us;
+};
+
+struct session {
+	struct server *server;
+	struct snapshot *snapshot; /* NULL until connect */
+	struct netaddr client;
+	char *client_name, *reverse_name, *helo, *authserv_id;
+	bool tls, relay, inside;   /* in trusted_networks, in mynetworks */
+	struct transaction *t;	   /* NULL between messages */
+	enum failure no_transaction; /* why there is none though MAIL came */
+};
+
+void session_end_of_body(struct session *s);
+/* After the verdict: memory of identities and the greylist. */
+void session_feed_store(struct session *s, int64_t now);
+/* After a reject: strikes, and a report for a ban. */
+void session_feed_bans(struct session *s);
+
+#endif

@@ -38,6 +38,10 @@ int gather_finish(struct gather *g, const struct envelope *envelope,
 int gather_identities(struct auth_context *auth, const struct evidence *e,
     const struct envelope *envelope, struct message *m, struct arena *a,
     struct identity **ret_ids, size_t *ret_count);
+/* The author's address, lower case, if the message authenticated as the
+ * author's organisation; else NULL. For the spread of a domain. */
+const char *gather_author(struct auth_context *auth, const struct evidence *e,
+    struct message *m, struct arena *a);
 /* The greylist's key: authenticated domain + recipient, else client network
  * + envelope sender + recipient (RFC 6647). NULL: no memory. */
 const char *gather_greylist_key(const struct evidence *e,

@@ -47,4 +47,11 @@ int reputation_judge(const struct scoring_settings *settings,
     const struct evidence *e, struct arena *a,
     struct reputation_term **ret_terms, size_t *ret_count);
 
+/* How the filter's own verdict counts in the sender's reputation: 0.2 of a
+ * person's label at most, only far from tag_score, and only by what the
+ * other tests said, never on the strength of reputation itself. One of the
+ * two is 0; often both are. */
+void reputation_weigh(const struct verdict *v, double *ret_ham,
+    double *ret_spam);
+
 #endif

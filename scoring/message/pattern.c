@@ -26,7 +26,7 @@ code_of(struct pattern *p)
 {
 	pcre2_code *code = __atomic_load_n(&p->code, __ATOMIC_ACQUIRE);
 	void *other = NULL;
-	uint32_t options = PCRE2_EXTENDED | PCRE2_DOLLAR_ENDONLY |
+	uint32_t options = PCRE2_DOLLAR_ENDONLY |
 	    ((p->flags & PATTERN_ICASE) ? PCRE2_CASELESS : 0);
 	int err;
 	PCRE2_SIZE at;

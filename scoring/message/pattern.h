@@ -18,7 +18,7 @@ enum {
 };
 
 struct pattern {
-	const char *text; /* PCRE2 syntax, bytes, "x" mode */
+	const char *text; /* PCRE2 syntax, bytes, not UTF */
 	unsigned flags;
 	void *code; /* private, atomic */
 };

@@ -1,0 +1,23 @@
+"""Every message of the nasty corpus through the command: judged or refused
+with a reason, none lost, no crash."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import SPAMSCORE, corpus, done, note, ok, run, same, skip_all  # noqa: E402
+
+where = corpus("nasty")
+if where is None:
+    skip_all("corpora/nasty.tar.xz is not in SPAMSCORE_SHARED")
+files = sum(len(names) for _, _, names in os.walk(where))
+code, out, err = run(SPAMSCORE, "check", "--jobs", "2", "--offline", "--db", "none", "--now", "1704067200",
+                     where, timeout=540)
+ok(code in (0, 65), f"exit {code}") or note(err[-3000:])
+rows = [json.loads(line) for line in out.splitlines()]
+same(len(rows), files, "one line a message")
+same([r for r in rows if "error" in r and not r["error"]], [], "each refusal has a reason")
+refused = [r for r in rows if "error" in r]
+note(f"{len(rows)} messages, {len(refused)} refused")
+ok(len(refused) * 20 < len(rows), "few are refused")
+done()

@@ -62,7 +62,9 @@ struct dkim_evidence {
 	const char *identity;	/* AUID, NULL when absent */
 	const char *algorithm;	/* "rsa-sha256", ... */
 	const char *reason;
+	const char *signature_prefix; /* first 8 characters of b= */
 	unsigned key_bits;
+	int64_t signed_at;	/* t=, 0 when absent */
 	bool test_key;		/* t=y */
 	bool body_uncovered;	/* l= left bytes of the body unsigned */
 	bool aligned;		/* organisational domain equals From's */

@@ -1,0 +1,426 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "scoring/auth/auth_internal.h"
+
+int
+auth_context_new(const struct scoring_settings *settings, struct dns *dns,
+    struct auth_context **ret_context, struct error *err)
+{
+	struct auth_context *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return error_set(err, -ENOMEM, "out of memory");
+	c->settings = settings;
+	c->dns = dns;
+	if (gethostname(c->hostname, sizeof(c->hostname) - 1) != 0)
+		strcpy(c->hostname, "localhost");
+	if (settings->public_suffix_list != NULL) {
+		c->psl = psl_load_file(settings->public_suffix_list);
+		if (c->psl == NULL) {
+			rc = error_set(err, -ENOENT,
+			    "cannot load public_suffix_list \"%s\"",
+			    settings->public_suffix_list);
+			goto fail;
+		}
+	} else {
+		/* the system's file when it is newer than the built-in list */
+		c->psl = psl_latest(NULL);
+		if (c->psl == NULL) {
+			rc = error_set(err, -ENOENT,
+			    "no public suffix list on this system");
+			goto fail;
+		}
+	}
+	rc = dkim_context_new(c, err);
+	if (rc != 0)
+		goto fail;
+	*ret_context = c;
+	return 0;
+fail:
+	auth_context_free(c);
+	return rc;
+}
+
+void
+auth_context_free(struct auth_context *c)
+{
+	if (c == NULL)
+		return;
+	dkim_context_free(c);
+	psl_free(c->psl);
+	free(c);
+}
+
+struct auth *
+auth_new(struct auth_context *c, const struct scoring_settings *settings,
+    struct arena *a)
+{
+	struct auth *x = ARENA_NEW(a, struct auth);
+
+	if (x == NULL)
+		return NULL;
+	x->context = c;
+	x->settings = settings;
+	x->arena = a;
+	x->dns = dns_session_new(c->dns, settings->evidence_timeout,
+	    settings->max_dns_queries > 0 ?
+		(unsigned)settings->max_dns_queries : 0);
+	return x->dns != NULL ? x : NULL;
+}
+
+void
+auth_free(struct auth *x)
+{
+	if (x == NULL)
+		return;
+	dns_session_free(x->dns);
+	x->dns = NULL;
+}
+
+struct check
+auth_check_of(enum dns_status s)
+{
+	switch (s) {
+	case DNS_FOUND:
+	case DNS_NXDOMAIN:
+	case DNS_NODATA:
+		return (struct check){ CHECK_DONE, NULL };
+	case DNS_NOT_RUN:
+		return (struct check){ CHECK_NOT_RUN, dns_status_name(s) };
+	default:
+		return (struct check){ CHECK_UNKNOWN, dns_status_name(s) };
+	}
+}
+
+bool
+auth_answer_has_address(const struct dns_answer *ans,
+    const struct netaddr *ip)
+{
+	size_t len = ip->family == 6 ? 16 : 4;
+
+	if (ip->family == 0)
+		return false;
+	for (size_t i = 0; i < ans->count; i++)
+		if (ans->records[i].data.len == len &&
+		    memcmp(ans->records[i].data.ptr, ip->bytes, len) == 0)
+			return true;
+	return false;
+}
+
+void
+auth_ask(struct auth *x, const char *name, uint16_t type, auth_then then,
+    void *arg)
+{
+	const struct dns_answer *ans = dns_peek(x->dns, name, type);
+	struct ask *ask;
+
+	if (ans != NULL) {
+		then(x, arg, ans);
+		return;
+	}
+	ask = ARENA_NEW(x->arena, struct ask);
+	if (ask == NULL || (ask->name = arena_strdup(x->arena, name)) == NULL) {
+		x->no_memory = true;
+		return;
+	}
+	ask->type = type;
+	ask->then = then;
+	ask->arg = arg;
+	ask->next = x->asks;
+	x->asks = ask;
+}
+
+/* Goes on with every chain whose answer has come. */
+static void
+step(struct auth *x)
+{
+	struct ask **at = &x->asks;
+
+	while (*at != NULL) {
+		struct ask *ask = *at;
+		const struct dns_answer *ans = dns_peek(x->dns, ask->name,
+		    ask->type);
+
+		if (ans == NULL) {
+			at = &ask->next;
+			continue;
+		}
+		*at = ask->next;
+		ask->then(x, ask->arg, ans);
+		/* new asks stand at the head: begin again */
+		at = &x->asks;
+	}
+}
+
+static const char *
+keep(struct auth *x, const char *s)
+{
+	const char *copy = arena_strdup(x->arena, s);
+
+	x->no_memory |= copy == NULL;
+	return copy;
+}
+
+/* What the receiving host is called (RFC 7208 %{r}, RFC 8601) */
+static const char *
+receiver(const struct auth *x)
+{
+	return x->settings->authserv_id != NULL ? x->settings->authserv_id :
+						  x->context->hostname;
+}
+
+/* RFC 7208 4.3 wants A-labels; what is ASCII already stays as received. */
+static const char *
+spf_domain(struct auth *x, const char *domain)
+{
+	char ascii[DNS_NAME_TEXT];
+	const char *copy;
+
+	for (const char *p = domain; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80) {
+			if (!auth_domain_ascii(span_cstr(domain), ascii))
+				return domain;
+			copy = keep(x, ascii);
+			return copy != NULL ? copy : "";
+		}
+	return domain;
+}
+
+/* Begins the SPF checks for which everything is known. */
+static void
+begin_spf(struct auth *x)
+{
+	struct spf_query *q;
+
+	if (x->client.family == 0)
+		return;
+	if (!x->spf_helo_begun && x->helo != NULL) {
+		q = &x->spf_helo;
+		x->spf_helo_begun = true;
+		*q = (struct spf_query){ .ip = x->client, .helo = x->helo,
+			.receiver = receiver(x) };
+		q->domain = spf_domain(x, x->helo);
+		q->sender_domain = span_cstr(q->domain);
+		spf_begin(x, q);
+	}
+	if (!x->spf_mailfrom_begun && x->mail_from != NULL &&
+	    (x->mail_from[0] != '\0' || x->helo != NULL)) {
+		const char *at = strrchr(x->mail_from, '@');
+
+		q = &x->spf_mailfrom;
+		x->spf_mailfrom_begun = true;
+		*q = (struct spf_query){ .ip = x->client, .helo = x->helo,
+			.receiver = receiver(x) };
+		if (x->mail_from[0] == '\0') {
+			/* RFC 7208 2.4: the null reverse-path is
+			 * postmaster at the HELO name */
+			q->domain = spf_domain(x, x->helo);
+		} else {
+			q->domain = spf_domain(x, at != NULL ? at + 1 : "");
+			q->sender_local = span_of(x->mail_from, at != NULL ?
+			    (size_t)(at - x->mail_from) :
+			    strlen(x->mail_from));
+		}
+		q->sender_domain = span_cstr(q->domain);
+		spf_begin(x, q);
+	}
+}
+
+/* What was begun early must be what is judged: behind a trusted relay it is
+ * another client. */
+static void
+begin_again(struct auth *x, const struct envelope *envelope)
+{
+	if (x->client.family != 0 &&
+	    !netaddr_eq(&x->client, &envelope->client_ip)) {
+		x->client = (struct netaddr){ 0 };
+		x->spf_helo_begun = x->spf_mailfrom_begun = false;
+	}
+	if (x->helo != NULL && (envelope->helo == NULL ||
+	    strcmp(x->helo, envelope->helo) != 0)) {
+		x->helo = NULL;
+		x->spf_helo_begun = x->spf_mailfrom_begun = false;
+	}
+	if (x->mail_from != NULL && (envelope->mail_from == NULL ||
+	    strcmp(x->mail_from, envelope->mail_from) != 0)) {
+		x->mail_from = NULL;
+		x->spf_mailfrom_begun = false;
+	}
+	auth_begin_client(x, &envelope->client_ip);
+	auth_begin_helo(x, envelope->helo);
+	auth_begin_mail_from(x, envelope->mail_from);
+}
+
+void
+auth_begin_client(struct auth *x, const struct netaddr *ip)
+{
+	if (x->client.family != 0 || ip->family == 0)
+		return;
+	x->client = *ip;
+	iprev_begin(x);
+	begin_spf(x);
+	step(x);
+}
+
+void
+auth_begin_helo(struct auth *x, const char *helo)
+{
+	if (x->helo != NULL || helo == NULL)
+		return;
+	x->helo = keep(x, helo);
+	if (x->helo == NULL)
+		return;
+	helo_begin(x);
+	begin_spf(x);
+	step(x);
+}
+
+void
+auth_begin_mail_from(struct auth *x, const char *mail_from)
+{
+	if (x->mail_from != NULL || mail_from == NULL)
+		return;
+	x->mail_from = keep(x, mail_from);
+	if (x->mail_from == NULL)
+		return;
+	sender_domain_begin(x);
+	begin_spf(x);
+	step(x);
+}
+
+static int
+spf_finish(struct auth *x, const struct spf_query *q, bool begun,
+    const char *scope, const char *why_not, struct spf_evidence *e,
+    int64_t now)
+{
+	struct spf_query query = *q;
+
+	e->scope = scope;
+	if (dns_session_offline(x->dns)) {
+		e->check = (struct check){ CHECK_NOT_RUN, "offline" };
+		return 0;
+	}
+	if (!begun) {
+		e->check = (struct check){ CHECK_NOT_RUN, why_not };
+		return 0;
+	}
+	query.now = now;
+	return spf_check_host(&query, x->dns, x->arena, e);
+}
+
+static int
+answer_order(const void *a, const void *b)
+{
+	const struct dns_evidence *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	if (order != 0)
+		return order;
+	return x->type < y->type ? -1 : x->type > y->type;
+}
+
+/* Presentation form of one record: what a rule compares with */
+static struct span
+present(struct arena *a, uint16_t type, const struct dns_record *r)
+{
+	struct netaddr addr = { .family = type == DNS_A ? 4 : 6 };
+	char text[NETADDR_TEXT];
+
+	switch (type) {
+	case DNS_A:
+	case DNS_AAAA:
+		memcpy(addr.bytes, r->data.ptr, r->data.len);
+		return arena_span(a, span_cstr(netaddr_format(&addr, text)));
+	case DNS_MX: {
+		char *s = arena_printf(a, "%u %s", r->preference, r->data.ptr);
+
+		return s != NULL ? span_cstr(s) : span_of(NULL, 0);
+	}
+	default:
+		return arena_span(a, r->data);
+	}
+}
+
+static int
+answers_finish(struct auth *x, const struct rule_question *questions,
+    size_t count, struct evidence *e)
+{
+	e->answers = ARENA_ARRAY(x->arena, count, struct dns_evidence);
+	if (e->answers == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct dns_answer *ans = dns_lookup(x->dns,
+		    questions[i].name, questions[i].type);
+		struct dns_evidence *d = &e->answers[e->answer_count++];
+
+		d->name = questions[i].name;
+		d->type = questions[i].type;
+		d->check = auth_check_of(ans->status);
+		d->exists = ans->status == DNS_FOUND;
+		d->secure = ans->secure;
+		d->texts = ARENA_ARRAY(x->arena, ans->count, struct span);
+		if (d->texts == NULL)
+			return -ENOMEM;
+		for (size_t k = 0; k < ans->count; k++) {
+			d->texts[k] = present(x->arena, d->type,
+			    &ans->records[k]);
+			if (d->texts[k].ptr == NULL)
+				return -ENOMEM;
+			d->count++;
+		}
+	}
+	if (count > 1)
+		qsort(e->answers, count, sizeof(e->answers[0]), answer_order);
+	return 0;
+}
+
+int
+auth_finish(struct auth *x, const struct envelope *envelope,
+    struct message *m, const struct relays *relays,
+    const struct rule_question *questions, size_t question_count,
+    struct evidence *e, struct error *err)
+{
+	unsigned seen = 0;
+	int rc;
+
+	(void)relays;
+	dns_session_start(x->dns);
+	begin_again(x, envelope);
+	dkim_begin(x, m);
+	for (size_t i = 0; i < question_count; i++)
+		dns_start(x->dns, questions[i].name, questions[i].type);
+	do
+		step(x);
+	while (x->asks != NULL && dns_session_wait(x->dns, &seen));
+
+	e->dns = dns_session_offline(x->dns) ?
+	    (struct check){ CHECK_NOT_RUN, "offline" } :
+	    (struct check){ CHECK_DONE, NULL };
+	rc = x->no_memory ? -ENOMEM : 0;
+	if (rc == 0)
+		rc = spf_finish(x, &x->spf_mailfrom, x->spf_mailfrom_begun,
+		    "mfrom", x->client.family == 0 ? "no client address" :
+		    "no envelope sender", &e->spf_mailfrom, e->now);
+	if (rc == 0)
+		rc = spf_finish(x, &x->spf_helo, x->spf_helo_begun, "helo",
+		    x->client.family == 0 ? "no client address" :
+		    "no HELO name", &e->spf_helo, e->now);
+	if (rc == 0)
+		rc = iprev_finish(x, e);
+	if (rc == 0)
+		rc = helo_finish(x, e);
+	if (rc == 0)
+		rc = sender_domain_finish(x, e);
+	if (rc == 0)
+		rc = dkim_finish(x, m, e);
+	if (rc == 0)
+		rc = answers_finish(x, questions, question_count, e);
+	if (rc == 0 && x->no_memory)
+		rc = -ENOMEM;
+	if (rc != 0)
+		return error_set(err, rc, "out of memory while gathering");
+	return 0;
+}

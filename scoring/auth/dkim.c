@@ -1,0 +1,465 @@
+/*
+ * DKIM (RFC 6376, 8301, 8463): libopendkim verifies, the policy is ours.
+ *
+ * One DKIM_LIB for all threads, so nothing that differs between messages may
+ * be set in it: time is judged by us against the evidence's clock (the
+ * library believes it is 1970 and allows any drift), and keys come through a
+ * callback that finds the message's session in the DKIM handle. That way a
+ * timeout is one signature's temperror, not the message's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "scoring/auth/auth_internal.h"
+
+enum { DKIM_MIN_KEY_BITS = 1024 }; /* RFC 8301 3.2 */
+
+struct signature {
+	size_t field_index;
+	struct tags tags;
+	bool valid;		/* tags parsed, d= and s= make a name */
+	char key_name[DNS_NAME_TEXT];
+	enum dns_status key_status;
+	const char *key_fault;
+	const char *b;		/* squeezed, to tell signatures apart */
+};
+
+struct dkim_run {
+	struct auth *auth;
+	struct signature *list;
+	size_t count;
+	bool no_memory;
+};
+
+static struct span
+signature_value(struct message *m, size_t i)
+{
+	return m->fields[i].raw;
+}
+
+static bool
+key_name(const struct tags *t, char out[DNS_NAME_TEXT])
+{
+	struct span d = tags_get(t, "d"), s = tags_get(t, "s");
+	char domain[DNS_NAME_TEXT], text[3 * DNS_NAME_TEXT];
+
+	if (d.len == 0 || s.len == 0 || s.len > 255 ||
+	    !auth_domain_ascii(d, domain) || strchr(domain, '.') == NULL)
+		return false;
+	snprintf(text, sizeof(text), "%.*s._domainkey.%s", SPAN_ARG(s),
+	    domain);
+	return dns_name_canonical(span_cstr(text), out);
+}
+
+/* The first max_dkim_signatures of the message; the rest is not looked at */
+static void
+signatures_find(struct auth *x, struct message *m, struct dkim_run *run)
+{
+	size_t most = x->settings->max_dkim_signatures > 0 ?
+	    (size_t)x->settings->max_dkim_signatures : 0;
+	size_t n = message_count(m, "DKIM-Signature");
+
+	if (n > most)
+		n = most;
+	run->auth = x;
+	run->list = ARENA_ARRAY(x->arena, n, struct signature);
+	if (run->list == NULL) {
+		x->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < m->field_count && run->count < n; i++) {
+		struct signature *sig = &run->list[run->count];
+		struct span b;
+
+		if (!span_iis(m->fields[i].name, "DKIM-Signature"))
+			continue;
+		run->count++;
+		sig->field_index = i;
+		sig->valid = tags_parse(signature_value(m, i), &sig->tags) &&
+		    key_name(&sig->tags, sig->key_name);
+		b = tags_get(&sig->tags, "b");
+		b = tags_squeeze(x->arena, b);
+		x->no_memory |= b.ptr == NULL;
+		sig->b = b.ptr != NULL ? b.ptr : "";
+	}
+}
+
+void
+dkim_begin(struct auth *x, struct message *m)
+{
+	struct dkim_run *run = ARENA_NEW(x->arena, struct dkim_run);
+
+	if (run == NULL) {
+		x->no_memory = true;
+		return;
+	}
+	x->dkim = run;
+	signatures_find(x, m, run);
+	for (size_t i = 0; i < run->count; i++)
+		if (run->list[i].valid)
+			dns_start(x->dns, run->list[i].key_name, DNS_TXT);
+}
+
+/* Which of ours is that one of the library's? */
+static struct signature *
+signature_of(struct dkim_run *run, DKIM_SIGINFO *info)
+{
+	const u_char *value = dkim_sig_gettagvalue(info, false,
+	    (u_char *)(uintptr_t)"b");
+	struct span b;
+
+	if (value == NULL)
+		return NULL;
+	b = tags_squeeze(run->auth->arena, span_cstr((const char *)value));
+	if (b.ptr == NULL) {
+		run->no_memory = true;
+		return NULL;
+	}
+	for (size_t i = 0; i < run->count; i++)
+		if (run->list[i].valid && strcmp(run->list[i].b, b.ptr) == 0)
+			return &run->list[i];
+	return NULL;
+}
+
+/* The one key record (RFC 6376 3.6.2.2); others beside it that are no keys
+ * do no harm. NULL with *ret_fault. */
+static const struct dns_record *
+key_record(const struct dns_answer *ans, const char **ret_fault)
+{
+	const struct dns_record *key = NULL;
+	struct tags t;
+
+	*ret_fault = "no key for signature";
+	for (size_t i = 0; i < ans->count; i++) {
+		if (ans->count > 1 && (!tags_parse(ans->records[i].data, &t) ||
+		    tags_get(&t, "p").ptr == NULL))
+			continue;
+		if (key != NULL) {
+			*ret_fault = "several keys for signature";
+			return NULL;
+		}
+		key = &ans->records[i];
+	}
+	return key;
+}
+
+static DKIM_CBSTAT
+key_lookup(DKIM *dkim, DKIM_SIGINFO *info, unsigned char *buf, size_t size)
+{
+	struct dkim_run *run = dkim_get_user_context(dkim);
+	struct signature *sig = signature_of(run, info);
+	const struct dns_answer *ans;
+	const struct dns_record *key;
+
+	if (sig == NULL)
+		return DKIM_CBSTAT_NOTFOUND;
+	ans = dns_lookup(run->auth->dns, sig->key_name, DNS_TXT);
+	sig->key_status = ans->status;
+	if (ans->status != DNS_FOUND)
+		return DKIM_CBSTAT_NOTFOUND;
+	key = key_record(ans, &sig->key_fault);
+	if (key == NULL)
+		return DKIM_CBSTAT_NOTFOUND;
+	if (key->data.len >= size ||
+	    memchr(key->data.ptr, '\0', key->data.len) != NULL) {
+		sig->key_fault = "key record is not valid";
+		return DKIM_CBSTAT_NOTFOUND;
+	}
+	memcpy(buf, key->data.ptr, key->data.len);
+	buf[key->data.len] = '\0';
+	return DKIM_CBSTAT_CONTINUE;
+}
+
+/* The library must never ask DNS behind our back. */
+static int
+no_query(void *service, int type, unsigned char *query, unsigned char *buf,
+    size_t size, void **handle)
+{
+	(void)service, (void)type, (void)query, (void)buf, (void)size;
+	*handle = NULL;
+	return DKIM_DNS_ERROR;
+}
+
+int
+dkim_context_new(struct auth_context *c, struct error *err)
+{
+	uint64_t early = 1, any = UINT64_MAX / 4;
+	u_int min_bits = DKIM_MIN_KEY_BITS;
+
+	c->dkim = dkim_init(NULL, NULL);
+	if (c->dkim == NULL)
+		return error_set(err, -ENOMEM, "cannot start libopendkim");
+	if (dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME, &early,
+		sizeof(early)) != DKIM_STAT_OK ||
+	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &any,
+		sizeof(any)) != DKIM_STAT_OK ||
+	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
+		&min_bits, sizeof(min_bits)) != DKIM_STAT_OK ||
+	    dkim_set_key_lookup(c->dkim, key_lookup) != DKIM_STAT_OK)
+		return error_set(err, -EINVAL, "cannot set up libopendkim");
+	dkim_dns_set_query_start(c->dkim, no_query);
+	return 0;
+}
+
+void
+dkim_context_free(struct auth_context *c)
+{
+	if (c->dkim != NULL)
+		dkim_close(c->dkim);
+	c->dkim = NULL;
+}
+
+/* Line ends as on the wire: the message may have come with bare LF. */
+static void
+add_crlf(struct buf *out, struct span s)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] != '\n' || (i > 0 && s.ptr[i - 1] == '\r'))
+			continue;
+		buf_add(out, s.ptr + start, i - start);
+		buf_add(out, "\r\n", 2);
+		start = i + 1;
+	}
+	buf_add_span(out, span_from(s, start));
+}
+
+static bool
+is_ours(const struct dkim_run *run, size_t field_index)
+{
+	for (size_t i = 0; i < run->count; i++)
+		if (run->list[i].field_index == field_index)
+			return true;
+	return false;
+}
+
+static void
+feed(DKIM *dkim, const struct dkim_run *run, struct message *m)
+{
+	struct buf line;
+	struct span body = span_from(m->raw, m->body_offset);
+
+	buf_init(&line, m->raw.len * 2 + 16);
+	for (size_t i = 0; i < m->field_count; i++) {
+		const struct field *f = &m->fields[i];
+
+		/* signatures over the limit would be canonicalised too */
+		if (span_iis(f->name, "DKIM-Signature") && !is_ours(run, i))
+			continue;
+		buf_reset(&line);
+		buf_add_span(&line, f->name);
+		buf_add_char(&line, ':');
+		add_crlf(&line, f->raw);
+		/* a field that the library takes for none is in no hash */
+		if (!line.failed && line.len != 0)
+			dkim_header(dkim, (u_char *)line.ptr, line.len);
+	}
+	dkim_eoh(dkim);
+	while (body.len > 0) {
+		size_t n = body.len < 65536 ? body.len : 65536;
+
+		/* never cut between CR and LF */
+		if (n < body.len && body.ptr[n - 1] == '\r')
+			n++;
+		buf_reset(&line);
+		add_crlf(&line, span_of(body.ptr, n));
+		if (line.failed)
+			break;
+		dkim_body(dkim, (u_char *)line.ptr, line.len);
+		body = span_from(body, n);
+	}
+	dkim_eom(dkim, NULL);
+	buf_done(&line);
+}
+
+static void
+set(struct dkim_evidence *d, enum auth_result result, const char *reason)
+{
+	d->result = result;
+	d->reason = reason;
+}
+
+/* What the library found out about the signature itself */
+static void
+verdict_of(DKIM *dkim, DKIM_SIGINFO *info, struct signature *sig,
+    struct dkim_evidence *d)
+{
+	unsigned flags = dkim_sig_getflags(info);
+	int error = dkim_sig_geterror(info);
+	ssize_t body_len, canon_len, sign_len;
+	unsigned bits = 0;
+
+	if (dkim_sig_getkeysize(info, &bits) == DKIM_STAT_OK)
+		d->key_bits = bits;
+	d->test_key = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
+	if (tags_get(&sig->tags, "l").ptr != NULL &&
+	    dkim_sig_getcanonlen(dkim, info, &body_len, &canon_len,
+		&sign_len) == DKIM_STAT_OK)
+		d->body_uncovered = body_len > canon_len;
+	if (dns_status_is_temporary(sig->key_status)) {
+		set(d, AUTH_TEMPERROR, dns_status_name(sig->key_status));
+		d->check = auth_check_of(sig->key_status);
+	} else if (sig->key_fault != NULL &&
+	    error == DKIM_SIGERROR_NOKEY) {
+		set(d, AUTH_PERMERROR, sig->key_fault);
+	} else if (error == DKIM_SIGERROR_NOKEY) {
+		set(d, AUTH_PERMERROR, "no key for signature");
+	} else if (error == DKIM_SIGERROR_KEYTOOSMALL) {
+		set(d, AUTH_POLICY, "key under 1024 bits");
+	} else if (dkim_sig_getbh(info) == DKIM_SIGBH_MISMATCH) {
+		set(d, AUTH_FAIL, "body hash did not verify");
+	} else if ((flags & DKIM_SIGFLAG_PASSED) != 0 &&
+	    dkim_sig_getbh(info) == DKIM_SIGBH_MATCH &&
+	    error == DKIM_SIGERROR_OK) {
+		set(d, AUTH_PASS, NULL);
+	} else if (error == DKIM_SIGERROR_BADSIG || error == DKIM_SIGERROR_OK) {
+		set(d, AUTH_FAIL, "signature did not verify");
+	} else {
+		set(d, AUTH_PERMERROR, dkim_sig_geterrorstr(error));
+	}
+}
+
+/* And our policy on top of that. */
+static void
+policy_of(struct signature *sig, int64_t now, const char *from_fault,
+    struct dkim_evidence *d)
+{
+	struct span x = tags_get(&sig->tags, "x");
+	int64_t expires;
+
+	if (d->algorithm != NULL && strcasecmp(d->algorithm, "rsa-sha1") == 0 &&
+	    d->result != AUTH_TEMPERROR) {
+		set(d, AUTH_POLICY, "rsa-sha1 is no longer valid");
+		return;
+	}
+	if (d->test_key && (d->result == AUTH_PASS || d->result == AUTH_FAIL)) {
+		/* RFC 6376 3.6.1: treat as unsigned */
+		set(d, AUTH_NEUTRAL, "test key");
+		return;
+	}
+	if (d->result != AUTH_PASS)
+		return;
+	if (x.ptr != NULL && tags_number(x, &expires) && now > expires) {
+		set(d, AUTH_FAIL, "signature expired");
+		return;
+	}
+	if (from_fault != NULL) {
+		set(d, AUTH_POLICY, from_fault);
+		return;
+	}
+	if (d->body_uncovered)
+		d->reason = "l= leaves body text unsigned";
+	d->accountable = !d->body_uncovered;
+}
+
+/* RFC 6376 8.15, RFC 5322 3.6: one From with one author domain at least */
+static const char *
+from_fault(struct auth *x, struct message *m)
+{
+	struct field *from = message_find(m, "From", 0);
+	struct mailbox *list;
+	bool malformed = false;
+	size_t n = 0;
+
+	if (from == NULL)
+		return "no From field";
+	if (message_count(m, "From") > 1)
+		return "several From fields";
+	if (address_list_parse(x->arena, field_unfolded(m, from), &list, &n,
+		&malformed) != 0) {
+		x->no_memory = true;
+		return "out of memory";
+	}
+	if (malformed || n == 0)
+		return "malformed From field";
+	return NULL;
+}
+
+static const char *
+copy_tag(struct auth *x, const struct tags *t, const char *name)
+{
+	struct span v = tags_get(t, name);
+	const char *copy;
+
+	if (v.ptr == NULL)
+		return NULL;
+	v = tags_squeeze(x->arena, v);
+	copy = v.ptr;
+	x->no_memory |= copy == NULL;
+	return copy;
+}
+
+static void
+describe(struct auth *x, struct signature *sig, struct dkim_evidence *d)
+{
+	char domain[DNS_NAME_TEXT];
+
+	d->field_index = sig->field_index;
+	if (!tags_number(tags_get(&sig->tags, "t"), &d->signed_at))
+		d->signed_at = 0;
+	d->check = (struct check){ CHECK_DONE, NULL };
+	d->selector = copy_tag(x, &sig->tags, "s");
+	d->identity = copy_tag(x, &sig->tags, "i");
+	d->algorithm = copy_tag(x, &sig->tags, "a");
+	d->signature_prefix = arena_memdup(x->arena, sig->b,
+	    strnlen(sig->b, 8));
+	x->no_memory |= d->signature_prefix == NULL;
+	if (auth_domain_ascii(tags_get(&sig->tags, "d"), domain)) {
+		d->domain = arena_strdup(x->arena, domain);
+		x->no_memory |= d->domain == NULL;
+	}
+	set(d, AUTH_PERMERROR, "malformed signature");
+}
+
+int
+dkim_finish(struct auth *x, struct message *m, struct evidence *e)
+{
+	struct dkim_run *run = x->dkim;
+	const char *fault;
+	DKIM_SIGINFO **infos = NULL;
+	int info_count = 0;
+	DKIM_STAT status;
+	DKIM *dkim;
+
+	if (run == NULL)
+		return -ENOMEM;
+	e->dkim = ARENA_ARRAY(x->arena, run->count, struct dkim_evidence);
+	if (e->dkim == NULL)
+		return -ENOMEM;
+	e->dkim_count = run->count;
+	for (size_t i = 0; i < run->count; i++)
+		describe(x, &run->list[i], &e->dkim[i]);
+	if (run->count == 0)
+		return x->no_memory ? -ENOMEM : 0;
+	if (dns_session_offline(x->dns) || (m->faults & MESSAGE_TRUNCATED)) {
+		for (size_t i = 0; i < run->count; i++) {
+			e->dkim[i].check = (struct check){ CHECK_NOT_RUN,
+				dns_session_offline(x->dns) ? "offline" :
+				"message over scan_size" };
+			set(&e->dkim[i], AUTH_NONE, NULL);
+		}
+		return x->no_memory ? -ENOMEM : 0;
+	}
+	fault = from_fault(x, m);
+	dkim = dkim_verify(x->context->dkim, (const u_char *)"message", NULL,
+	    &status);
+	if (dkim == NULL)
+		return -ENOMEM;
+	dkim_set_user_context(dkim, run);
+	feed(dkim, run, m);
+	if (dkim_getsiglist(dkim, &infos, &info_count) != DKIM_STAT_OK)
+		info_count = 0;
+	for (int i = 0; i < info_count; i++) {
+		struct signature *sig = signature_of(run, infos[i]);
+		struct dkim_evidence *d;
+
+		if (sig == NULL)
+			continue;
+		d = &e->dkim[sig - run->list];
+		verdict_of(dkim, infos[i], sig, d);
+		policy_of(sig, e->now, fault, d);
+	}
+	dkim_free(dkim);
+	return run->no_memory || x->no_memory ? -ENOMEM : 0;
+}

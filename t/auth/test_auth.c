@@ -1,0 +1,290 @@
+/* One gathering: what is asked, what is evidence, what is only unknown. */
+#include "t/auth/auth_fixture.h"
+
+static const char zone[] =
+    "# a small world\n"
+    "example.org TXT \"v=spf1 include:spf.example.org -all\"\n"
+    "spf.example.org TXT \"v=spf1 ip4:192.0.2.0/24 \" \"-all\"\n"
+    "example.org MX 10 mx.example.org\n"
+    "mx.example.org A 192.0.2.1\n"
+    "mx.example.org TXT \"v=spf1 a -all\"\n"
+    "1.2.0.192.in-addr.arpa PTR mx.example.org.\n"
+    "2.2.0.192.in-addr.arpa PTR liar.example.org\n"
+    "liar.example.org A 192.0.2.99\n"
+    "3.2.0.192.in-addr.arpa TIMEOUT\n"
+    "4.2.0.192.in-addr.arpa PTR slow.example.org\n"
+    "slow.example.org SERVFAIL\n"
+    "null.example MX 0 .\n"
+    "null.example A 192.0.2.7\n"
+    "broken.example TIMEOUT MX\n"
+    "broken.example A 192.0.2.8\n"
+    "late.example TIMEOUT\n"
+    "xn--bcher-kva.example TXT \"v=spf1 +all\"\n";
+
+static const char mail[] = "From: a@example.org\nSubject: x\n\nhello\n";
+
+static struct evidence *
+gather(struct fixture *f, const char *ip, const char *helo,
+    const char *mail_from)
+{
+	struct envelope env = { .source = ENVELOPE_SMTP, .helo = helo,
+		.mail_from = mail_from };
+
+	if (ip != NULL)
+		netaddr_parse(span_cstr(ip), &env.client_ip);
+	return fixture_gather(f, span_cstr(mail), &env, 1000);
+}
+
+static void
+test_offline(void)
+{
+	struct fixture f;
+	struct evidence *e;
+
+	fixture_init(&f, NULL);
+	e = gather(&f, "192.0.2.1", "mx.example.org", "a@example.org");
+	tap_is_str(e->dns.why, "offline", "offline: dns says so");
+	tap_ok(e->spf_mailfrom.check.state == CHECK_NOT_RUN &&
+	    strcmp(e->spf_mailfrom.check.why, "offline") == 0,
+	    "offline: spf is not run");
+	tap_ok(e->iprev.check.state == CHECK_NOT_RUN, "offline: iprev");
+	tap_ok(e->helo.check.state == CHECK_NOT_RUN, "offline: helo");
+	tap_ok(e->sender_domain.check.state == CHECK_NOT_RUN,
+	    "offline: sender domain");
+	fixture_done(&f);
+}
+
+static void
+test_checks(void)
+{
+	static const struct {
+		const char *ip, *helo, *from;
+		const char *spf, *spf_helo, *iprev, *name;
+	} rows[] = {
+		{ "192.0.2.1", "mx.example.org", "a@example.org", "pass",
+		    "pass", "pass", "mx.example.org" },
+		{ "198.51.100.1", "mx.example.org", "a@example.org", "fail",
+		    "fail", "permerror", NULL },
+		{ "192.0.2.2", "x.example.com", "", "none", "none", "fail",
+		    "liar.example.org" },
+		{ "192.0.2.3", "mx.example.org", "", "fail", "fail",
+		    "temperror", NULL },
+		{ "192.0.2.4", "mx.example.org", "a@late.example", "temperror",
+		    "fail", "temperror", "slow.example.org" },
+		{ "192.0.2.1", "[192.0.2.1]", "a@b\xc3\xbc" "cher.example",
+		    "pass", "none", "pass", "mx.example.org" },
+	};
+	struct fixture f;
+
+	fixture_init(&f, zone);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct evidence *e = gather(&f, rows[i].ip, rows[i].helo,
+		    rows[i].from);
+
+		printf("# %s %s <%s>\n", rows[i].ip, rows[i].helo,
+		    rows[i].from);
+		tap_is_str(auth_result_name(e->spf_mailfrom.result),
+		    rows[i].spf, "spf mfrom");
+		tap_is_str(auth_result_name(e->spf_helo.result),
+		    rows[i].spf_helo, "spf helo");
+		tap_is_str(auth_result_name(e->iprev.result), rows[i].iprev,
+		    "iprev");
+		tap_is_str(e->iprev.name, rows[i].name, "iprev name");
+	}
+	struct evidence *e = gather(&f, "192.0.2.3", "mx.example.org",
+	    "a@late.example");
+	tap_ok(e->iprev.check.state == CHECK_UNKNOWN &&
+	    strcmp(e->iprev.check.why, "timeout") == 0,
+	    "a PTR timeout is unknown");
+	tap_ok(e->spf_mailfrom.check.state == CHECK_UNKNOWN,
+	    "an SPF timeout is unknown");
+	fixture_done(&f);
+}
+
+static void
+test_helo_and_sender(void)
+{
+	static const struct {
+		const char *helo, *want;
+	} helos[] = {
+		{ "mx.example.org", "resolves matches" },
+		{ "null.example", "resolves" },
+		{ "nowhere.example", "" },
+		{ "late.example", "unknown" },
+		{ "mail", "non_fqdn" },
+		{ "mx.example.net", "us" },
+		{ "192.0.2.1", "invalid" },
+		{ "-x.example", "invalid" },
+		{ "a b.example", "invalid" },
+		{ "x..example", "invalid" },
+		{ "[192.0.2.1]", "matches literal" },
+		{ "[192.0.2.9]", "literal mismatch" },
+		{ "[IPv6:2001:db8::1]", "literal mismatch" },
+		{ "[mail]", "invalid literal" },
+	};
+	static const struct {
+		const char *from, *want;
+	} senders[] = {
+		{ "a@example.org", "exists" },
+		{ "a@mx.example.org", "exists" },
+		{ "a@nowhere.example", "" },
+		{ "a@null.example", "null_mx" },
+		{ "a@broken.example", "exists unknown" },
+		{ "a@late.example", "unknown" },
+		{ "a@localhost", "non_fqdn notrun" },
+		{ "a@[192.0.2.1]", "notrun" },
+		{ "a", "non_fqdn notrun" },
+		{ "", "notrun" },
+	};
+	struct fixture f;
+	char got[100];
+
+	fixture_init(&f, zone);
+	for (size_t i = 0; i < sizeof(helos) / sizeof(helos[0]); i++) {
+		struct helo_evidence *h = &gather(&f, "192.0.2.1",
+		    helos[i].helo, "")->helo;
+
+		snprintf(got, sizeof(got), "%s%s%s%s%s%s%s%s",
+		    h->invalid ? " invalid" : "",
+		    h->resolves ? " resolves" : "",
+		    h->matches_client ? " matches" : "",
+		    h->is_us ? " us" : "",
+		    h->literal ? " literal" : "",
+		    h->literal_mismatch ? " mismatch" : "",
+		    h->non_fqdn ? " non_fqdn" : "",
+		    h->check.state == CHECK_UNKNOWN ? " unknown" : "");
+		tap_is_str(got[0] == ' ' ? got + 1 : got, helos[i].want,
+		    helos[i].helo);
+	}
+	for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		struct sender_domain_evidence *s = &gather(&f, "192.0.2.1",
+		    "mx.example.org", senders[i].from)->sender_domain;
+
+		snprintf(got, sizeof(got), "%s%s%s%s%s",
+		    s->exists ? " exists" : "", s->null_mx ? " null_mx" : "",
+		    s->non_fqdn ? " non_fqdn" : "",
+		    s->check.state == CHECK_UNKNOWN ? " unknown" : "",
+		    s->check.state == CHECK_NOT_RUN ? " notrun" : "");
+		tap_is_str(got[0] == ' ' ? got + 1 : got, senders[i].want,
+		    senders[i].from);
+	}
+	fixture_done(&f);
+}
+
+static void
+test_organisational(void)
+{
+	static const struct {
+		const char *domain, *want;
+	} rows[] = {
+		{ "a.b.example.com", "example.com" },
+		{ "Example.COM.", "example.com" },
+		{ "mail.example.co.uk", "example.co.uk" },
+		{ "co.uk", NULL }, { "com", NULL }, { "", NULL },
+		{ "[192.0.2.1]", NULL }, { "192.0.2.1", NULL },
+		{ "a.b\xc3\xbc" "cher.de", "xn--bcher-kva.de" },
+		{ "a.xn--bcher-kva.de", "xn--bcher-kva.de" },
+		{ "x.foo.ck", "x.foo.ck" }, { "www.ck", "www.ck" },
+		{ "me.github.io", "me.github.io" },
+		{ "a..example.com", NULL },
+	};
+	struct fixture f;
+
+	fixture_init(&f, NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char out[256];
+		bool ok = auth_organisational_domain(f.context,
+		    span_cstr(rows[i].domain), out);
+
+		tap_is_str(ok ? out : NULL, rows[i].want, rows[i].domain);
+	}
+	fixture_done(&f);
+}
+
+static void
+test_claims(void)
+{
+	static const struct {
+		const char *body;
+		bool want;
+	} rows[] = {
+		{ " mx.example.net; spf=pass", true },
+		{ " MX.Example.NET; spf=pass", true },
+		{ " mx.example.net 1; spf=pass", true },
+		{ " mx.example.net.; spf=pass", true },
+		{ "mx.example.net", true },
+		{ "\tmx.example.net\n\t; none", true },
+		{ "\n mx.example.net;none", true },
+		{ " (a (nested) \\) one) mx.example.net (b); none", true },
+		{ " \"mx.example.net\"; none", true },
+		{ " \"mx\\.example.net\" ; none", true },
+		{ " mx.example.net(x); none", true },
+		{ " mx.example.net/1; none", true },
+		{ " m\x01x.example.net; none", true },
+		{ " mx.example.org; spf=pass", false },
+		{ " mx.example.network; spf=pass", false },
+		{ " amx.example.net; spf=pass", false },
+		{ " (mx.example.net) other.example; none", false },
+		{ " other.example; x=mx.example.net", false },
+		{ "", false }, { " ;", false }, { " \"", false },
+		{ " (never closed mx.example.net", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		tap_is_int(auth_results_claims(span_cstr(rows[i].body),
+		    "mx.example.net"), rows[i].want, rows[i].body);
+	tap_ok(auth_results_claims(span_cstr(" mx.b\xc3\xbc" "cher.example; none"),
+	    "mx.xn--bcher-kva.example"), "IDN spelling of our name");
+	tap_ok(auth_results_claims(span_of(" mx.ex\0ample.net; none", 23),
+	    "mx.example.net"), "a NUL does not hide our name");
+}
+
+static void
+test_results(void)
+{
+	struct fixture f;
+	struct evidence *e;
+	struct envelope env = { .mail_from = "a@example.org",
+		.helo = "mx.example.org" };
+	struct dkim_evidence dkim[2] = {
+		{ .check = { CHECK_DONE, NULL }, .result = AUTH_PASS,
+		    .domain = "example.org", .selector = "s1",
+		    .algorithm = "rsa-sha256", .signature_prefix = "AbC+/123" },
+		{ .check = { CHECK_UNKNOWN, "timeout" },
+		    .result = AUTH_TEMPERROR, .reason = "time\nout",
+		    .domain = "example.com", .selector = "x y\"z" },
+	};
+
+	netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+	fixture_init(&f, zone);
+	e = gather(&f, "192.0.2.1", "mx.example.org", "a@example.org");
+	e->dkim = dkim;
+	e->dkim_count = 2;
+	tap_is_span(auth_results_format(f.arena, "mx.example.net", e, &env),
+	    SPAN_LIT("mx.example.net;\n"
+	    "\tspf=pass smtp.mailfrom=a@example.org;\n"
+	    "\tspf=pass smtp.helo=mx.example.org;\n"
+	    "\tdkim=pass header.d=example.org header.s=s1"
+	    " header.a=rsa-sha256 header.b=\"AbC+/123\";\n"
+	    "\tdkim=temperror reason=\"time?out\" header.d=example.com"
+	    " header.s=\"x y\\\"z\";\n"
+	    "\tiprev=pass policy.iprev=192.0.2.1"), "all methods");
+	fixture_done(&f);
+	fixture_init(&f, NULL);
+	e = gather(&f, NULL, NULL, NULL);
+	tap_is_span(auth_results_format(f.arena, "mx.example.net", e, &env),
+	    SPAN_LIT("mx.example.net; none"), "nothing was done");
+	fixture_done(&f);
+}
+
+int
+main(void)
+{
+	test_offline();
+	test_checks();
+	test_helo_and_sender();
+	test_organisational();
+	test_claims();
+	test_results();
+	return tap_done();
+}

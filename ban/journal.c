@@ -1,0 +1,649 @@
+#include "ban/journal.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SCHEMA_VERSION = 1 };
+/* bytes of write-ahead log after which an idle moment is used */
+#define WAL_IDLE_PAGES 256
+/* ... and after which it is done at once */
+#define WAL_MAX_PAGES 16384
+
+enum query {
+	Q_BEGIN, Q_COMMIT, Q_GET, Q_PUT, Q_REMOVE, Q_PACKETS, Q_CLAIM,
+	Q_UNCLAIM, Q_WIPE, Q_EACH, Q_EACH_CLAIM, Q_DAY, Q_EACH_DAY, Q_EVENT,
+	Q_EVENT_NEXT, Q_EVENT_NEXT_NET, Q_PRUNE_BAN, Q_PRUNE_EVENT,
+	Q_PRUNE_EVENT_MAX, Q_PRUNE_DAY, Q_COUNT
+};
+
+static const char *const queries[Q_COUNT] = {
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_GET] = "SELECT net, scope, first, last, expires, count, packets, "
+	    "source, label, claim_expires, reason FROM ban "
+	    "WHERE net = ?1 AND scope = ?2",
+	[Q_PUT] = "INSERT OR REPLACE INTO ban (net, scope, first, last, expires, "
+	    "count, packets, source, label, claim_expires, reason) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	[Q_REMOVE] = "DELETE FROM ban WHERE net = ?1 AND scope = ?2",
+	[Q_PACKETS] = "UPDATE ban SET packets = ?3 WHERE net = ?1 AND scope = ?2",
+	[Q_CLAIM] = "INSERT OR REPLACE INTO claim (net, scope, source, label, "
+	    "expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_UNCLAIM] = "DELETE FROM claim WHERE net = ?1 AND scope = ?2",
+	[Q_WIPE] = "DELETE FROM ban WHERE expires > ?1",
+	[Q_EACH] = "SELECT net, scope, first, last, expires, count, packets, "
+	    "source, label, claim_expires, reason FROM ban WHERE expires > ?1",
+	[Q_EACH_CLAIM] = "SELECT net, scope, 0, 0, expires, 0, 0, source, label, "
+	    "expires, '' FROM claim WHERE expires > ?1",
+	[Q_DAY] = "INSERT OR IGNORE INTO good_day (addr, day) VALUES (?1, ?2)",
+	[Q_EACH_DAY] = "SELECT addr, day FROM good_day WHERE day >= ?1 "
+	    "ORDER BY day",
+	[Q_EVENT] = "INSERT INTO event (time, net, scope, event, result, ttl, "
+	    "count, source, label, reason) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[Q_EVENT_NEXT] = "SELECT id, time, net, scope, event, result, ttl, "
+	    "count, source, label, reason FROM event WHERE id < ?1 "
+	    "ORDER BY id DESC LIMIT 1",
+	[Q_EVENT_NEXT_NET] = "SELECT id, time, net, scope, event, result, ttl, "
+	    "count, source, label, reason FROM event "
+	    "WHERE net = ?2 AND id < ?1 ORDER BY id DESC LIMIT 1",
+	[Q_PRUNE_BAN] = "DELETE FROM ban WHERE (net, scope) IN (SELECT net, scope "
+	    "FROM ban WHERE expires < ?1 LIMIT ?2)",
+	[Q_PRUNE_EVENT] = "DELETE FROM event WHERE (id "
+	    "IN (SELECT id FROM event ORDER BY id LIMIT ?2) AND time < ?1)",
+	[Q_PRUNE_EVENT_MAX] = "DELETE FROM event WHERE id IN (SELECT id FROM "
+	    "event WHERE id <= (SELECT coalesce(max(id), 0) FROM event) - ?1 "
+	    "ORDER BY id LIMIT ?2)",
+	[Q_PRUNE_DAY] = "DELETE FROM good_day WHERE (addr, day) IN (SELECT addr, "
+	    "day FROM good_day WHERE day < ?1 LIMIT ?2)",
+};
+
+static const char schema[] =
+    "CREATE TABLE ban (net BLOB NOT NULL, scope INTEGER NOT NULL,"
+    " first INTEGER NOT NULL, last INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " packets INTEGER NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL,"
+    " claim_expires INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " PRIMARY KEY (net, scope)) WITHOUT ROWID;"
+    "CREATE INDEX ban_expires ON ban (expires);"
+    "CREATE TABLE claim (net BLOB NOT NULL, scope INTEGER NOT NULL,"
+    " source TEXT NOT NULL, label TEXT NOT NULL, expires INTEGER NOT NULL,"
+    " PRIMARY KEY (net, scope, source, label)) WITHOUT ROWID;"
+    "CREATE TABLE good_day (addr BLOB NOT NULL, day INTEGER NOT NULL,"
+    " PRIMARY KEY (addr, day)) WITHOUT ROWID;"
+    "CREATE TABLE event (id INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
+    " net BLOB NOT NULL, scope INTEGER NOT NULL, event INTEGER NOT NULL,"
+    " result INTEGER NOT NULL, ttl INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " source TEXT NOT NULL, label TEXT NOT NULL, reason TEXT NOT NULL);"
+    "CREATE INDEX event_net ON event (net, id);";
+
+struct ban_journal {
+	sqlite3 *db;
+	sqlite3_stmt *stmt[Q_COUNT];
+	bool pending;
+	int wal_pages;
+};
+
+static int
+code_of(int rc)
+{
+	switch (rc & 0xFF) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return -EACCES;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EUCLEAN;
+	default:
+		return -EIO;
+	}
+}
+
+static int
+fail(struct ban_journal *j, int rc, struct error *err)
+{
+	int code = error_set(err, code_of(rc), "ban journal: %s",
+	    j->db != NULL ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc));
+
+	ban_journal_rollback(j);
+	return code;
+}
+
+static int
+on_wal(void *context, sqlite3 *db, const char *name, int pages)
+{
+	struct ban_journal *j = context;
+
+	(void)db;
+	(void)name;
+	j->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static int
+exec(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+static int
+open_once(const char *path, struct ban_journal *j)
+{
+	sqlite3_stmt *st = NULL;
+	int rc, version = 0;
+
+	rc = sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE |
+	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	/* EXCLUSIVE before WAL: no shared memory file, and one helper only.
+	 * The cache is bounded; checkpoints are ours to time. */
+	rc = exec(j->db, "PRAGMA locking_mode=EXCLUSIVE;"
+	    "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
+	    "PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
+	    "PRAGMA mmap_size=0;PRAGMA trusted_schema=OFF;"
+	    "PRAGMA journal_size_limit=67108864");
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_prepare_v2(j->db, "PRAGMA user_version", -1, &st, NULL);
+	if (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		version = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (version > SCHEMA_VERSION)
+		return SQLITE_MISMATCH; /* of a newer helper: not ours to touch */
+	if (version == 0) {
+		rc = exec(j->db, "BEGIN IMMEDIATE");
+		if (rc == SQLITE_OK)
+			rc = exec(j->db, schema);
+		if (rc == SQLITE_OK)
+			rc = exec(j->db, "PRAGMA user_version=1;COMMIT");
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	rc = sqlite3_prepare_v2(j->db, "PRAGMA quick_check(1)", -1, &st, NULL);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(st);
+		if (rc == SQLITE_ROW)
+			rc = strcmp((const char *)sqlite3_column_text(st, 0),
+			    "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+	}
+	sqlite3_finalize(st);
+	if (rc != SQLITE_OK)
+		return rc;
+	for (int q = 0; q < Q_COUNT; q++) {
+		rc = sqlite3_prepare_v3(j->db, queries[q], -1,
+		    SQLITE_PREPARE_PERSISTENT, &j->stmt[q], NULL);
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	sqlite3_wal_hook(j->db, on_wal, j);
+	return SQLITE_OK;
+}
+
+static void
+close_db(struct ban_journal *j)
+{
+	for (int q = 0; q < Q_COUNT; q++) {
+		sqlite3_finalize(j->stmt[q]);
+		j->stmt[q] = NULL;
+	}
+	sqlite3_close(j->db);
+	j->db = NULL;
+}
+
+int
+ban_journal_open(const char *path, struct ban_journal **ret_journal,
+    struct error *ret_note, struct error *err)
+{
+	struct ban_journal *j = calloc(1, sizeof(*j));
+	int rc, code;
+
+	if (ret_note != NULL)
+		ret_note->text[0] = '\0';
+	if (j == NULL)
+		return error_set(err, -ENOMEM, "ban journal: out of memory");
+	rc = open_once(path, j);
+	if ((rc & 0xFF) == SQLITE_CORRUPT || (rc & 0xFF) == SQLITE_NOTADB ||
+	    (rc & 0xFF) == SQLITE_ERROR) {
+		char aside[4096];
+
+		close_db(j);
+		snprintf(aside, sizeof(aside), "%s.corrupt-%lld", path,
+		    (long long)time(NULL));
+		if (rename(path, aside) == 0) {
+			char wal[4096 + 8];
+
+			/* a log without its file would be played into the new one */
+			snprintf(wal, sizeof(wal), "%s-wal", path);
+			snprintf(aside + strlen(aside), 8, "-wal");
+			rename(wal, aside);
+			aside[strlen(aside) - 4] = '\0';
+			error_set(ret_note, 0, "ban journal is corrupt: moved "
+			    "to \"%s\", started a new one", aside);
+			rc = open_once(path, j);
+		}
+	}
+	if (rc == SQLITE_OK) {
+		*ret_journal = j;
+		return 0;
+	}
+	code = rc == SQLITE_MISMATCH ?
+	    error_set(err, -EUCLEAN, "ban journal \"%s\": written by a newer "
+	    "version", path) :
+	    error_set(err, code_of(rc), "ban journal \"%s\": %s", path,
+	    j->db != NULL ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc));
+	ban_journal_close(j);
+	return code;
+}
+
+void
+ban_journal_close(struct ban_journal *j)
+{
+	if (j == NULL)
+		return;
+	if (j->db != NULL)
+		ban_journal_rollback(j);
+	close_db(j);
+	free(j);
+}
+
+void
+ban_journal_rollback(struct ban_journal *j)
+{
+	for (int q = 0; q < Q_COUNT; q++)
+		sqlite3_reset(j->stmt[q]);
+	if (!sqlite3_get_autocommit(j->db))
+		exec(j->db, "ROLLBACK");
+	j->pending = false;
+}
+
+bool
+ban_journal_pending(const struct ban_journal *j)
+{
+	return j->pending;
+}
+
+/* A statement that returns no row. */
+static int
+run(struct ban_journal *j, enum query q, struct error *err)
+{
+	int rc = sqlite3_step(j->stmt[q]);
+
+	sqlite3_reset(j->stmt[q]);
+	sqlite3_clear_bindings(j->stmt[q]);
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		return fail(j, rc, err);
+	return 0;
+}
+
+static int
+begin(struct ban_journal *j, struct error *err)
+{
+	int code;
+
+	if (j->pending)
+		return 0;
+	code = run(j, Q_BEGIN, err);
+	if (code == 0)
+		j->pending = true;
+	return code;
+}
+
+int
+ban_journal_commit(struct ban_journal *j, struct error *err)
+{
+	int code;
+
+	if (!j->pending)
+		return 0;
+	code = run(j, Q_COMMIT, err);
+	if (code == 0) {
+		j->pending = false;
+		if (j->wal_pages > WAL_MAX_PAGES)
+			ban_journal_checkpoint(j, true);
+	}
+	return code;
+}
+
+void
+ban_journal_checkpoint(struct ban_journal *j, bool even_if_small)
+{
+	if (j->pending || j->wal_pages == 0 ||
+	    (!even_if_small && j->wal_pages < WAL_IDLE_PAGES))
+		return;
+	/* if it fails the log grows until the next attempt */
+	sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	    NULL);
+	j->wal_pages = 0;
+}
+
+/* A network as a key that sorts by family: family, prefix, address. */
+enum { KEY_SIZE = 18 };
+
+static int
+bind_net(sqlite3_stmt *st, int at, const struct network *net)
+{
+	unsigned char key[KEY_SIZE] = { net->addr.family, net->prefix_len };
+	int n = net->addr.family == 0 ? 0 : net->addr.family == 4 ? 6 : 18;
+
+	memcpy(key + 2, net->addr.bytes, 16);
+	return sqlite3_bind_blob(st, at, key, n, SQLITE_TRANSIENT);
+}
+
+static bool
+column_net(sqlite3_stmt *st, int at, struct network *ret)
+{
+	const unsigned char *key = sqlite3_column_blob(st, at);
+	int n = sqlite3_column_bytes(st, at);
+	unsigned used;
+
+	memset(ret, 0, sizeof(*ret));
+	if (n == 0)
+		return true;
+	if (n != 6 && n != KEY_SIZE)
+		return false;
+	used = n == 6 ? 4 : 16;
+	if (key[0] != (used == 4 ? 4 : 6) || key[1] > used * 8)
+		return false;
+	ret->addr.family = key[0];
+	memcpy(ret->addr.bytes, key + 2, used);
+	*ret = network_of(&ret->addr, key[1]);
+	return true;
+}
+
+static void
+column_text(sqlite3_stmt *st, int at, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(st, at);
+
+	snprintf(out, size, "%s", text != NULL ? text : "");
+}
+
+static void
+bind_text(sqlite3_stmt *st, int at, const char *text)
+{
+	sqlite3_bind_text(st, at, text, -1, SQLITE_TRANSIENT);
+}
+
+static bool
+column_record(sqlite3_stmt *st, struct ban_record *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->scope = (unsigned)sqlite3_column_int(st, 1);
+	r->first = sqlite3_column_int64(st, 2);
+	r->last = sqlite3_column_int64(st, 3);
+	r->expires = sqlite3_column_int64(st, 4);
+	r->count = (uint32_t)sqlite3_column_int64(st, 5);
+	r->packets = (uint64_t)sqlite3_column_int64(st, 6);
+	column_text(st, 7, r->source, sizeof(r->source));
+	column_text(st, 8, r->label, sizeof(r->label));
+	r->claim_expires = sqlite3_column_int64(st, 9);
+	column_text(st, 10, r->reason, sizeof(r->reason));
+	return column_net(st, 0, &r->net) && r->net.addr.family != 0 &&
+	    (r->scope == BAN_MAIL || r->scope == BAN_HOST);
+}
+
+int
+ban_journal_get(struct ban_journal *j, const struct network *net,
+    unsigned scope, struct ban_record *ret, struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[Q_GET];
+	int rc, code = 0;
+
+	bind_net(st, 1, net);
+	sqlite3_bind_int(st, 2, (int)scope);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		code = column_record(st, ret) ? 1 : 0;
+	sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return fail(j, rc, err);
+	return code;
+}
+
+int
+ban_journal_put(struct ban_journal *j, const struct ban_record *r,
+    struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[Q_PUT];
+	int code = begin(j, err);
+
+	if (code < 0)
+		return code;
+	bind_net(st, 1, &r->net);
+	sqlite3_bind_int(st, 2, (int)r->scope);
+	sqlite3_bind_int64(st, 3, r->first);
+	sqlite3_bind_int64(st, 4, r->last);
+	sqlite3_bind_int64(st, 5, r->expires);
+	sqlite3_bind_int64(st, 6, r->count);
+	sqlite3_bind_int64(st, 7, (sqlite3_int64)r->packets);
+	bind_text(st, 8, r->source);
+	bind_text(st, 9, r->label);
+	sqlite3_bind_int64(st, 10, r->claim_expires);
+	bind_text(st, 11, r->reason);
+	return run(j, Q_PUT, err);
+}
+
+static int
+run_key(struct ban_journal *j, enum query q, const struct network *net,
+    unsigned scope, struct error *err)
+{
+	int code = begin(j, err);
+
+	if (code < 0)
+		return code;
+	bind_net(j->stmt[q], 1, net);
+	sqlite3_bind_int(j->stmt[q], 2, (int)scope);
+	return run(j, q, err);
+}
+
+int
+ban_journal_remove(struct ban_journal *j, const struct network *net,
+    unsigned scope, struct error *err)
+{
+	int code = run_key(j, Q_REMOVE, net, scope, err);
+
+	return code < 0 ? code : run_key(j, Q_UNCLAIM, net, scope, err);
+}
+
+int
+ban_journal_put_packets(struct ban_journal *j, const struct network *net,
+    unsigned scope, uint64_t packets, struct error *err)
+{
+	sqlite3_bind_int64(j->stmt[Q_PACKETS], 3, (sqlite3_int64)packets);
+	return run_key(j, Q_PACKETS, net, scope, err);
+}
+
+int
+ban_journal_put_claim(struct ban_journal *j, const struct network *net,
+    unsigned scope, const char *source, const char *label, int64_t expires,
+    struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[Q_CLAIM];
+
+	bind_text(st, 3, source);
+	bind_text(st, 4, label);
+	sqlite3_bind_int64(st, 5, expires);
+	return run_key(j, Q_CLAIM, net, scope, err);
+}
+
+int
+ban_journal_remove_claims(struct ban_journal *j, const struct network *net,
+    unsigned scope, struct error *err)
+{
+	return run_key(j, Q_UNCLAIM, net, scope, err);
+}
+
+static int
+each(struct ban_journal *j, enum query q, int64_t now,
+    int (*fn)(void *context, const struct ban_record *r), void *context,
+    struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[q];
+	struct ban_record r;
+	int rc, code = 0;
+
+	sqlite3_bind_int64(st, 1, now);
+	while (code == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		if (column_record(st, &r))
+			code = fn(context, &r);
+	sqlite3_reset(st);
+	if (code != 0)
+		return code;
+	return rc == SQLITE_DONE ? 0 : fail(j, rc, err);
+}
+
+int
+ban_journal_each(struct ban_journal *j, int64_t now,
+    int (*ban)(void *context, const struct ban_record *r),
+    int (*claim)(void *context, const struct ban_record *r), void *context,
+    struct error *err)
+{
+	int code = each(j, Q_EACH, now, ban, context, err);
+
+	return code != 0 ? code : each(j, Q_EACH_CLAIM, now, claim, context, err);
+}
+
+int
+ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err)
+{
+	int code = begin(j, err), rc;
+
+	if (code < 0)
+		return code;
+	rc = exec(j->db, "DELETE FROM claim");
+	if (rc != SQLITE_OK)
+		return fail(j, rc, err);
+	sqlite3_bind_int64(j->stmt[Q_WIPE], 1, now);
+	return run(j, Q_WIPE, err);
+}
+
+int
+ban_journal_put_day(struct ban_journal *j, const struct netaddr *addr,
+    int64_t day, struct error *err)
+{
+	struct network net = network_of(addr, addr->family == 4 ? 32 : 64);
+	int code = begin(j, err);
+
+	if (code < 0)
+		return code;
+	bind_net(j->stmt[Q_DAY], 1, &net);
+	sqlite3_bind_int64(j->stmt[Q_DAY], 2, day);
+	return run(j, Q_DAY, err);
+}
+
+int
+ban_journal_each_day(struct ban_journal *j, int64_t since_day,
+    int (*fn)(void *context, const struct netaddr *addr, int64_t day),
+    void *context, struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[Q_EACH_DAY];
+	int rc, code = 0;
+
+	sqlite3_bind_int64(st, 1, since_day);
+	while (code == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct network net;
+
+		if (column_net(st, 0, &net) && net.addr.family != 0)
+			code = fn(context, &net.addr, sqlite3_column_int64(st, 1));
+	}
+	sqlite3_reset(st);
+	if (code != 0)
+		return code;
+	return rc == SQLITE_DONE ? 0 : fail(j, rc, err);
+}
+
+int
+ban_journal_put_event(struct ban_journal *j, const struct ban_history *h,
+    struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[Q_EVENT];
+	int code = begin(j, err);
+
+	if (code < 0)
+		return code;
+	sqlite3_bind_int64(st, 1, h->time);
+	bind_net(st, 2, &h->entry.net);
+	sqlite3_bind_int(st, 3, (int)h->entry.scope);
+	sqlite3_bind_int(st, 4, (int)h->event);
+	sqlite3_bind_int(st, 5, (int)h->result);
+	sqlite3_bind_int64(st, 6, h->entry.remaining_sec);
+	sqlite3_bind_int64(st, 7, h->entry.count);
+	bind_text(st, 8, h->entry.source);
+	bind_text(st, 9, h->entry.label);
+	bind_text(st, 10, h->entry.reason);
+	return run(j, Q_EVENT, err);
+}
+
+int
+ban_journal_next_event(struct ban_journal *j, const struct network *net,
+    int64_t *id, struct ban_history *ret, struct error *err)
+{
+	sqlite3_stmt *st = j->stmt[net != NULL ? Q_EVENT_NEXT_NET : Q_EVENT_NEXT];
+	int rc, code = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	sqlite3_bind_int64(st, 1, *id);
+	if (net != NULL)
+		bind_net(st, 2, net);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		*id = sqlite3_column_int64(st, 0);
+		ret->time = ret->entry.last_time = sqlite3_column_int64(st, 1);
+		column_net(st, 2, &ret->entry.net);
+		ret->entry.scope = (enum ban_scope)(sqlite3_column_int(st, 3) & 3);
+		ret->event = (enum ban_event)sqlite3_column_int(st, 4);
+		ret->result = (enum ban_result)sqlite3_column_int(st, 5);
+		ret->entry.remaining_sec = sqlite3_column_int64(st, 6);
+		ret->entry.count = (uint32_t)sqlite3_column_int64(st, 7);
+		column_text(st, 8, ret->entry.source, BAN_NAME_SIZE);
+		column_text(st, 9, ret->entry.label, BAN_NAME_SIZE);
+		column_text(st, 10, ret->entry.reason, BAN_REASON_SIZE);
+		code = 1;
+	}
+	sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return fail(j, rc, err);
+	return code;
+}
+
+int
+ban_journal_prune(struct ban_journal *j, int64_t forget_before,
+    int64_t history_before, int64_t history_max, int64_t day_before,
+    unsigned limit, struct error *err)
+{
+	const struct {
+		enum query q;
+		int64_t bound;
+	} steps[] = {
+		{ Q_PRUNE_BAN, forget_before }, { Q_PRUNE_EVENT, history_before },
+		{ Q_PRUNE_EVENT_MAX, history_max }, { Q_PRUNE_DAY, day_before },
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		int code = begin(j, err);
+
+		if (code < 0)
+			return code;
+		sqlite3_bind_int64(j->stmt[steps[i].q], 1, steps[i].bound);
+		sqlite3_bind_int(j->stmt[steps[i].q], 2, (int)limit);
+		code = run(j, steps[i].q, err);
+		if (code < 0)
+			return code;
+	}
+	return 0;
+}

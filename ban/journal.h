@@ -1,0 +1,88 @@
+/*
+ * journal - what the ban helper must not forget, in its own SQLite file.
+ *
+ * Bans with their remaining time, what is remembered of expired ones (for
+ * longer bans of repeated offenders), additional claims, days of confirmed
+ * good mail, and a history of events. One process has it open (exclusive
+ * lock). Writes gather in one transaction until journal_commit(), which is
+ * called before anything is acknowledged. A commit survives the death of the
+ * process at any moment, and of the machine but for its last moments.
+ *
+ * A corrupt file is moved aside, never deleted. Every function returns 0 or
+ * a negative errno; after a failed write the transaction is gone and the
+ * caller writes everything again later (journal_wipe, then all bans).
+ */
+#ifndef BAN_JOURNAL_H
+#define BAN_JOURNAL_H
+
+#include "ban/ban.h"
+#include "ban/table.h"
+
+struct ban_journal;
+
+struct ban_record {
+	struct network net;
+	unsigned scope;
+	int64_t first, last, expires; /* expires may be in the past */
+	uint32_t count;
+	uint64_t packets;
+	char source[BAN_NAME_SIZE], label[BAN_NAME_SIZE];
+	int64_t claim_expires; /* of that source and label */
+	char reason[BAN_REASON_SIZE];
+};
+
+/* path: the file. *ret_note (may be NULL) says if a corrupt one was moved. */
+int ban_journal_open(const char *path, struct ban_journal **ret_journal,
+    struct error *ret_note, struct error *err);
+void ban_journal_close(struct ban_journal *j);
+
+int ban_journal_commit(struct ban_journal *j, struct error *err);
+void ban_journal_rollback(struct ban_journal *j);
+bool ban_journal_pending(const struct ban_journal *j);
+/* Moves the log into the file when it has grown; for idle moments. */
+void ban_journal_checkpoint(struct ban_journal *j, bool even_if_small);
+
+/* 1 found, 0 not */
+int ban_journal_get(struct ban_journal *j, const struct network *net,
+    unsigned scope, struct ban_record *ret, struct error *err);
+int ban_journal_put(struct ban_journal *j, const struct ban_record *r,
+    struct error *err);
+/* Forgets the ban, and that there ever was one. */
+int ban_journal_remove(struct ban_journal *j, const struct network *net,
+    unsigned scope, struct error *err);
+/* Only these columns, as counters are read often. */
+int ban_journal_put_packets(struct ban_journal *j, const struct network *net,
+    unsigned scope, uint64_t packets, struct error *err);
+/* Claims beside the one in the record. */
+int ban_journal_put_claim(struct ban_journal *j, const struct network *net,
+    unsigned scope, const char *source, const char *label, int64_t expires,
+    struct error *err);
+int ban_journal_remove_claims(struct ban_journal *j,
+    const struct network *net, unsigned scope, struct error *err);
+/* All bans that expire after now, then all claims that do. */
+int ban_journal_each(struct ban_journal *j, int64_t now,
+    int (*ban)(void *context, const struct ban_record *r),
+    int (*claim)(void *context, const struct ban_record *r), void *context,
+    struct error *err);
+/* All bans that expire after now go, and all claims; the rest stays. */
+int ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err);
+
+int ban_journal_put_day(struct ban_journal *j, const struct netaddr *addr,
+    int64_t day, struct error *err);
+int ban_journal_each_day(struct ban_journal *j, int64_t since_day,
+    int (*fn)(void *context, const struct netaddr *addr, int64_t day),
+    void *context, struct error *err);
+
+int ban_journal_put_event(struct ban_journal *j, const struct ban_history *h,
+    struct error *err);
+/* The newest event older than *id (INT64_MAX at first; set to its id), of
+ * net if not NULL. 1 found, 0 at the end. */
+int ban_journal_next_event(struct ban_journal *j, const struct network *net,
+    int64_t *id, struct ban_history *ret, struct error *err);
+
+/* Deletes at most limit rows of each kind that nobody needs any more. */
+int ban_journal_prune(struct ban_journal *j, int64_t forget_before,
+    int64_t history_before, int64_t history_max, int64_t day_before,
+    unsigned limit, struct error *err);
+
+#endif

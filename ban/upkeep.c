@@ -1,0 +1,443 @@
+/* upkeep - the service's work that no request asks for: what is due, the
+ * comparison with the kernel, answers in several parts, the journal. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ban/service_impl.h"
+
+#define PRUNE_EVERY_MS 60000
+#define PRUNE_ROWS 5000
+#define UNSURE_RETRY_MS 1000
+/* places of the table looked at before others get their turn */
+#define LIST_BUDGET 20000
+
+void
+ban_service_set_policy(struct ban_service *s, const struct ban_policy *policy)
+{
+	s->policy = policy;
+	ban_protect_limits(s->protect, (unsigned)policy->protect_days,
+	    policy->protect_within_ms / DAY_MS);
+	ban_service_lift_forbidden(s, NULL);
+}
+
+void
+ban_service_set_own(struct ban_service *s, const struct netset *own)
+{
+	netset_done(&s->own);
+	for (size_t i = 0; i < own->count; i++)
+		if (netset_add(&s->own, &own->nets[i]) < 0)
+			break;
+	ban_service_lift_forbidden(s, NULL);
+}
+
+static int
+restore_ban(void *context, const struct ban_record *r)
+{
+	struct ban_service *s = context;
+	struct ban_slot *slot;
+	struct network net;
+	uint16_t owner;
+
+	/* an older or doctored file must not break what insert relies on */
+	if (!ban_network_normalise(&r->net, &net) ||
+	    ban_table_find(s->table, &net, r->scope) != NULL)
+		return 0;
+	owner = ban_table_owner(s->table, r->source, r->label);
+	if (owner == BAN_NO_OWNER)
+		owner = ban_table_owner(s->table, "", "");
+	slot = ban_table_insert(s->table, &net, r->scope);
+	if (slot == NULL)
+		return 0; /* the cap is lower now */
+	slot->first = r->first;
+	slot->last = r->last;
+	slot->count = r->count;
+	slot->packets = r->packets;
+	ban_slot_claim(slot, owner, r->claim_expires);
+	slot->expires = r->expires;
+	slot->due = r->expires;
+	ban_table_reorder(s->table, slot);
+	return 0;
+}
+
+static int
+restore_claim(void *context, const struct ban_record *r)
+{
+	struct ban_service *s = context;
+	struct ban_slot *slot = ban_table_find(s->table, &r->net, r->scope);
+	uint16_t owner = ban_table_owner(s->table, r->source, r->label);
+
+	if (slot != NULL && owner != BAN_NO_OWNER) {
+		if (ban_slot_claim(slot, owner, r->claim_expires) < 0)
+			return -ENOMEM;
+		slot->flags |= BAN_SLOT_SHARED;
+	}
+	return 0;
+}
+
+static int
+restore_day(void *context, const struct netaddr *addr, int64_t day)
+{
+	struct ban_service *s = context;
+
+	ban_protect_confirm(s->protect, addr, day, s->now / DAY_SEC);
+	return 0;
+}
+
+int
+ban_service_restore(struct ban_service *s, size_t *ret_bans, struct error *err)
+{
+	int64_t within = s->policy->protect_within_ms / DAY_MS;
+	int code = 0;
+
+	*ret_bans = 0;
+	if (s->journal != NULL && !s->policy->simulate)
+		code = ban_journal_each(s->journal, s->now, restore_ban,
+		    restore_claim, s, err);
+	if (s->journal != NULL && code == 0)
+		code = ban_journal_each_day(s->journal,
+		    s->now / DAY_SEC - within, restore_day, s, err);
+	for (unsigned set = 0; set < BAN_SETS; set++)
+		*ret_bans += ban_table_count(s->table, set);
+	return code;
+}
+
+void
+ban_service_commit(struct ban_service *s)
+{
+	struct error err;
+
+	if (s->journal != NULL && !s->journal_lost &&
+	    ban_journal_commit(s->journal, &err) < 0)
+		ban_service_journal_failed(s, &err);
+}
+
+int64_t
+ban_service_tick(struct ban_service *s, unsigned budget)
+{
+	struct ban_slot *slot;
+
+	while ((slot = ban_table_first_due(s->table)) != NULL) {
+		int64_t wait = slot->due - s->now;
+
+		if (wait > 0)
+			return wait;
+		if (budget-- == 0)
+			return 0;
+		if (slot->expires <= s->now)
+			ban_service_end(s, slot, BAN_EVENT_EXPIRED, true, "", "", "");
+		else
+			ban_service_send(s, slot); /* which sets a new due */
+	}
+	return -1;
+}
+
+static void
+retry_unsure(struct ban_service *s)
+{
+	struct ban_slot *slot;
+	uint32_t cursor = 0;
+	bool end = false;
+
+	while (!end && s->unsure > 0) {
+		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+		/* a kernel that still refuses is asked again later */
+		if (slot != NULL && (slot->flags & BAN_SLOT_UNSURE) &&
+		    !ban_service_send(s, slot))
+			return;
+	}
+}
+
+/* The journal came back: everything that is in force goes into it. */
+static void
+rewrite_journal(struct ban_service *s)
+{
+	struct ban_slot *slot;
+	uint32_t cursor = 0;
+	bool end = false;
+	struct error err;
+	int code = ban_journal_wipe(s->journal, s->now, &err);
+
+	while (code == 0 && !end) {
+		struct ban_record r = { 0 };
+
+		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+		if (slot == NULL)
+			continue;
+		r.net = slot->net;
+		r.scope = slot->scope;
+		r.first = slot->first;
+		r.last = slot->last;
+		r.expires = slot->expires;
+		r.count = slot->count;
+		r.packets = slot->packets;
+		r.claim_expires = slot->claim.expires;
+		snprintf(r.source, BAN_NAME_SIZE, "%s",
+		    ban_table_owner_source(s->table, slot->claim.owner));
+		snprintf(r.label, BAN_NAME_SIZE, "%s",
+		    ban_table_owner_label(s->table, slot->claim.owner));
+		code = ban_journal_put(s->journal, &r, &err);
+		for (const struct ban_claim *c = slot->claim.next;
+		     code == 0 && c != NULL; c = c->next)
+			code = ban_journal_put_claim(s->journal, &slot->net,
+			    slot->scope, ban_table_owner_source(s->table, c->owner),
+			    ban_table_owner_label(s->table, c->owner), c->expires,
+			    &err);
+	}
+	if (code == 0)
+		code = ban_journal_commit(s->journal, &err);
+	if (code < 0) {
+		ban_service_journal_failed(s, &err);
+		return;
+	}
+	s->journal_lost = false;
+	ban_service_log(s, BAN_LOG_WARNING, "the journal works again and was "
+	    "written anew");
+}
+
+void
+ban_service_idle(struct ban_service *s, bool nothing_else)
+{
+	const struct ban_policy *p = s->policy;
+	struct error err;
+
+	if (s->unsure > 0 && s->mono_ms >= s->unsure_ms) {
+		s->unsure_ms = s->mono_ms + UNSURE_RETRY_MS;
+		retry_unsure(s);
+	}
+	if (s->journal == NULL)
+		return;
+	if (s->journal_lost && s->mono_ms >= s->journal_retry_ms)
+		rewrite_journal(s);
+	if (s->journal_lost)
+		return;
+	if (s->mono_ms >= s->prune_ms) {
+		s->prune_ms = s->mono_ms + PRUNE_EVERY_MS;
+		if (ban_journal_prune(s->journal, s->now - p->forget_ms / 1000,
+		    s->now - p->history_ms / 1000, p->history_max,
+		    s->now / DAY_SEC - p->protect_within_ms / DAY_MS, PRUNE_ROWS,
+		    &err) < 0)
+			ban_service_journal_failed(s, &err);
+		ban_service_commit(s);
+	}
+	if (!s->journal_lost && nothing_else)
+		ban_journal_checkpoint(s->journal, false);
+}
+
+void
+ban_service_compare_start(struct ban_service *s, unsigned set)
+{
+	struct ban_slot *slot;
+	uint32_t cursor = 0;
+	bool end = false;
+
+	s->sets[set].comparing = true;
+	s->sets[set].strangers = 0;
+	s->sets[set].kernel_entries = 0;
+	s->sets[set].started = s->now;
+	while (!end) {
+		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+		if (slot != NULL)
+			slot->flags &= (uint8_t)~(BAN_SLOT_SEEN | BAN_SLOT_FRESH);
+	}
+}
+
+void
+ban_service_compare_entry(struct ban_service *s, unsigned set,
+    const struct ban_kernel_entry *e)
+{
+	struct ban_slot *slot = ban_table_find(s->table, &e->net,
+	    set & 2 ? BAN_HOST : BAN_MAIL);
+	struct error err;
+
+	s->sets[set].kernel_entries++;
+	if (slot == NULL) {
+		/* Left by a helper that died before it could tell anybody, or
+		 * put there by hand: nobody would remember it or let it go. */
+		if (s->sink.del(s->sink.context, set, &e->net) == 0)
+			s->sets[set].strangers++;
+		return;
+	}
+	slot->flags |= BAN_SLOT_SEEN;
+	/* a smaller counter is a new entry's */
+	if (e->packets < slot->kernel_packets)
+		slot->kernel_packets = 0;
+	if (e->packets == slot->kernel_packets)
+		return;
+	slot->packets += e->packets - slot->kernel_packets;
+	slot->kernel_packets = e->packets;
+	if (s->journal != NULL && !s->journal_lost &&
+	    ban_journal_put_packets(s->journal, &slot->net, slot->scope,
+	    slot->packets, &err) < 0)
+		ban_service_journal_failed(s, &err);
+}
+
+size_t
+ban_service_compare_end(struct ban_service *s, unsigned set,
+    size_t *ret_strangers)
+{
+	unsigned scope = set & 2 ? BAN_HOST : BAN_MAIL;
+	unsigned family = set & 1 ? 6 : 4;
+	struct ban_slot *slot;
+	uint32_t cursor = 0;
+	size_t missing = 0;
+	bool end = false;
+
+	while (!end) {
+		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+		if (slot == NULL || slot->scope != scope ||
+		    slot->net.addr.family != family)
+			continue;
+		/* one that is about to end anyway may be gone already */
+		if ((slot->flags & (BAN_SLOT_SEEN | BAN_SLOT_FRESH)) == 0 &&
+		    slot->expires > s->now + 2) {
+			missing++;
+			if (!ban_service_send(s, slot))
+				break; /* looked at again soon */
+		}
+	}
+	s->sets[set].comparing = false;
+	*ret_strangers = s->sets[set].strangers;
+	return missing;
+}
+
+int
+ban_service_each(struct ban_service *s, unsigned set,
+    int (*fn)(void *context, unsigned set, const struct network *net,
+    uint32_t timeout_sec), void *context)
+{
+	unsigned scope = set & 2 ? BAN_HOST : BAN_MAIL;
+	unsigned family = set & 1 ? 6 : 4;
+	struct ban_slot *slot;
+	uint32_t cursor = 0;
+	bool end = false;
+	int code = 0;
+
+	while (!end && code == 0) {
+		int64_t left;
+
+		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+		if (slot == NULL || slot->scope != scope ||
+		    slot->net.addr.family != family || slot->expires <= s->now)
+			continue;
+		left = slot->expires - s->now;
+		slot->due = slot->expires;
+		if (left > BAN_KERNEL_TIMEOUT_MAX) {
+			left = BAN_KERNEL_TIMEOUT_MAX;
+			slot->due = s->now + BAN_KERNEL_TIMEOUT_MAX / 2;
+			ban_table_reorder(s->table, slot);
+		}
+		slot->kernel_packets = 0;
+		code = fn(context, set, &slot->net, (uint32_t)left);
+	}
+	return code;
+}
+
+size_t
+ban_service_count(const struct ban_service *s, unsigned set)
+{
+	return ban_table_count(s->table, set);
+}
+
+void
+ban_service_set_health(struct ban_service *s, unsigned set,
+    uint64_t kernel_entries, const char *problem)
+{
+	s->sets[set].kernel_entries = kernel_entries;
+	snprintf(s->sets[set].problem, BAN_REASON_SIZE, "%s", problem);
+}
+
+bool
+ban_service_wants_look(struct ban_service *s)
+{
+	bool wants = s->wants_look;
+
+	s->wants_look = false;
+	return wants;
+}
+
+static int
+finish(struct ban_cursor *c, struct ban_reply *reply)
+{
+	reply->flags = 0;
+	reply->result = BAN_OK;
+	c->op = (enum ban_op)0;
+	return 1;
+}
+
+static int
+next_ban(struct ban_service *s, struct ban_cursor *c, struct ban_reply *reply)
+{
+	struct ban_slot *slot;
+	bool end = false;
+
+	for (unsigned looked = 0; !end; looked++) {
+		if (looked == LIST_BUDGET)
+			return 0;
+		slot = ban_table_next(s->table, &c->place, LIST_BUDGET, &end);
+		if (slot == NULL && !end)
+			return 0;
+		if (slot == NULL || !(c->scope & slot->scope) ||
+		    slot->expires <= s->now)
+			continue;
+		ban_service_fill_entry(s, slot, &reply->entry);
+		return 1;
+	}
+	return finish(c, reply);
+}
+
+static int
+next_event(struct ban_service *s, struct ban_cursor *c,
+    struct ban_reply *reply)
+{
+	struct ban_history h;
+	struct error err;
+	int code = 0;
+
+	if (c->left > 0 && s->journal != NULL && !s->journal_lost) {
+		code = ban_journal_next_event(s->journal,
+		    c->net.addr.family != 0 ? &c->net : NULL, &c->event_id, &h,
+		    &err);
+		if (code < 0)
+			ban_service_journal_failed(s, &err);
+	}
+	if (code <= 0)
+		return finish(c, reply);
+	if (c->left != UINT32_MAX)
+		c->left--;
+	reply->event = h.event;
+	reply->result = h.result;
+	reply->entry = h.entry;
+	return 1;
+}
+
+int
+ban_service_next(struct ban_service *s, struct ban_cursor *cursor,
+    struct ban_reply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	reply->op = cursor->op;
+	reply->id = cursor->id;
+	reply->flags = BAN_REP_MORE;
+	switch (cursor->op) {
+	case BAN_OP_LIST:
+		return next_ban(s, cursor, reply);
+	case BAN_OP_HISTORY:
+		return next_event(s, cursor, reply);
+	default:
+		if (cursor->place >= BAN_SETS)
+			return finish(cursor, reply);
+		snprintf(reply->entry.source, BAN_NAME_SIZE, "%s",
+		    ban_set_name(cursor->place));
+		memcpy(reply->entry.reason, s->sets[cursor->place].problem,
+		    BAN_REASON_SIZE);
+		reply->result = reply->entry.reason[0] == '\0' ? BAN_OK :
+		    BAN_FAILED;
+		reply->entry.packets = s->sets[cursor->place].kernel_entries;
+		reply->entry.count = (uint32_t)ban_table_count(s->table,
+		    cursor->place);
+		cursor->place++;
+		return 1;
+	}
+}

@@ -60,8 +60,9 @@ struct eval_result {
 
 /* A line of a directive, as written (comment cut, trimmed) */
 struct eval_line {
-	const char *key; /* lower case, as written there ("whitelist_from") */
+	const char *key; /* the directive's name in the table */
 	struct span value;
+	size_t order; /* counts through all directives, for un... lines */
 	const char *file;
 	unsigned line;
 };
@@ -78,6 +79,7 @@ struct eval_call {
 	const char *file;
 	unsigned line;
 	unsigned tflags, max_hits;
+	const char *tflags_text; /* all of it, words of plugins too */
 	void *prepared; /* set by prepare(), read by run() */
 };
 
@@ -107,6 +109,8 @@ enum eval_directive_kind {
 	DIRECTIVE_RULE,
 };
 
+/* Old spellings are folded before looking here: whitelist is welcomelist,
+ * blacklist is blocklist. Several families may name the same directive. */
 struct eval_directive {
 	const char *name; /* lower case; NULL ends the table */
 	enum eval_directive_kind kind;
@@ -128,7 +132,7 @@ extern const struct eval_family *const eval_families[]; /* ends with NULL */
 /* ---- while loading */
 
 struct arena *eval_arena(struct eval_loader *l);
-/* All lines of one of the family's directives, in the order of the files. */
+/* All lines of one directive (of any family), in the order of the files. */
 void eval_lines(struct eval_loader *l, const char *directive,
     const struct eval_line **ret_lines, size_t *ret_count);
 /* A Perl pattern "/.../i" or "m{...}x"; or, delimiters == false, its bare

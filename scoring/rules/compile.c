@@ -1,0 +1,491 @@
+/*
+ * From collected lines to a ruleset: patterns are compiled, scores and flags
+ * completed, metas linked and put in an order in which every part stands
+ * before the whole.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "scoring/rules/internal.h"
+
+static void
+rule_error(struct loader *l, struct rule_def *d, const char *text)
+{
+	d->failed = true;
+	diag_add(l->diags, DIAG_ERROR, d->pub.file, d->pub.line, "%s: %s",
+	    d->pub.name, text);
+}
+
+/* "(?<NAME>" and "(?P<NAME>" with a capital: a tag for later rules */
+static bool
+has_capture(struct span s)
+{
+	for (size_t i = 0; i + 3 < s.len; i++) {
+		size_t k = i + 2;
+
+		if (s.ptr[i] != '(' || s.ptr[i + 1] != '?')
+			continue;
+		k += s.ptr[k] == 'P';
+		if (k + 1 < s.len && (s.ptr[k] == '<' || s.ptr[k] == '\'') &&
+		    s.ptr[k + 1] >= 'A' && s.ptr[k + 1] <= 'Z')
+			return true;
+	}
+	return false;
+}
+
+/* "%{TAG}" or "%{TAG(arg)}" at s: its length, or 0 */
+size_t
+template_length(struct span s)
+{
+	size_t n = 2;
+
+	if (s.len < 4 || s.ptr[0] != '%' || s.ptr[1] != '{' ||
+	    s.ptr[2] < 'A' || s.ptr[2] > 'Z')
+		return 0;
+	while (n < s.len && ((s.ptr[n] >= 'A' && s.ptr[n] <= 'Z') ||
+				(s.ptr[n] >= '0' && s.ptr[n] <= '9') ||
+				s.ptr[n] == '_'))
+		n++;
+	if (n < s.len && s.ptr[n] == '(') {
+		while (n < s.len && s.ptr[n] != ')' && s.ptr[n] != '}')
+			n++;
+		if (n == s.len || s.ptr[n] != ')')
+			return 0;
+		n++;
+	}
+	return n < s.len && s.ptr[n] == '}' ? n + 1 : 0;
+}
+
+static bool
+has_template(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((i == 0 || s.ptr[i - 1] != '\\') &&
+		    template_length(span_from(s, i)) != 0)
+			return true;
+	return false;
+}
+
+/* The pattern with its templates escaped, only to check its syntax */
+static struct span
+escape_templates(struct loader *l, struct span s)
+{
+	struct span out;
+	struct buf b;
+	size_t n;
+
+	buf_init(&b, s.len * 2 + 16);
+	for (size_t i = 0; i < s.len; i++) {
+		n = i == 0 || s.ptr[i - 1] != '\\' ?
+		    template_length(span_from(s, i)) : 0;
+		if (n == 0) {
+			buf_add_char(&b, s.ptr[i]);
+			continue;
+		}
+		buf_add_str(&b, "x");
+		i += n - 1;
+	}
+	out = arena_span(l->arena, buf_span(&b));
+	buf_done(&b);
+	return out;
+}
+
+static int
+compile_pattern(struct loader *l, struct rule_def *d)
+{
+	struct error err = { "" };
+	struct span text = d->perl;
+	int r;
+
+	d->has_captures = has_capture(text);
+	d->has_templates = has_template(text);
+	if (d->has_templates) {
+		text = escape_templates(l, text);
+		if (text.ptr == NULL)
+			return -ENOMEM;
+	}
+	r = pattern_add(l->rs->patterns, text, &d->pattern, &err);
+	if (r == -EINVAL) {
+		char reason[sizeof(err.text) + 16];
+
+		snprintf(reason, sizeof(reason), "bad pattern: %s", err.text);
+		rule_error(l, d, reason);
+		return 0;
+	}
+	if (d->has_templates)
+		d->pattern = NULL;
+	return r;
+}
+
+/* Leaves only rules that were defined and are right; numbers them anew. */
+static int
+keep_defined(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	size_t n = 0;
+
+	strmap_init(&rs->names, l->arena);
+	for (size_t i = 0; i < rs->rule_count; i++) {
+		struct rule_def *d = rs->rules[i];
+
+		if (d->kind == RULE_NONE)
+			continue;
+		if (d->failed) {
+			/* a meta over it need not be called wrong as well */
+			if (strmap_set(&l->skipped, span_cstr(d->pub.name), 1) !=
+			    0)
+				return -ENOMEM;
+			continue;
+		}
+		d->index = n;
+		rs->rules[n] = d;
+		if (strmap_set(&rs->names, span_cstr(d->pub.name), n) != 0)
+			return -ENOMEM;
+		n++;
+	}
+	rs->rule_count = n;
+	return 0;
+}
+
+static void
+complete_scores(struct rule_def *d)
+{
+	double by_default = d->pub.name[0] == 'T' && d->pub.name[1] == '_' ?
+	    0.01 : 1;
+
+	if (d->pub.tflags & RULE_NICE)
+		by_default = -by_default;
+	for (size_t i = 0; i < 4; i++) {
+		if (!d->has_score)
+			d->pub.scores[i] = by_default;
+		/* a score of 0 switches a rule off, a sub-rule's too */
+		d->enabled[i] = d->pub.scores[i] != 0;
+		if (d->pub.sub_rule)
+			d->pub.scores[i] = 0;
+	}
+	if (!(d->pub.tflags & RULE_MULTIPLE))
+		d->pub.max_hits = 1;
+	else if (d->pub.max_hits == 0)
+		d->pub.max_hits = MAX_HITS;
+}
+
+/* ---- metas */
+
+struct meta_parse {
+	struct loader *l;
+	struct rule_def *d;
+	struct strmap parts;
+	size_t alloc;
+};
+
+static int
+add_part(struct meta_parse *m, uint32_t rule, uint32_t *ret_index)
+{
+	struct rule_def *d = m->d;
+
+	if (d->part_count == m->alloc) {
+		size_t alloc = m->alloc == 0 ? 8 : m->alloc * 2;
+		uint32_t *parts = ARENA_ARRAY(m->l->arena, alloc, uint32_t);
+
+		if (parts == NULL)
+			return -ENOMEM;
+		if (d->part_count != 0)
+			memcpy(parts, d->parts, d->part_count * sizeof(*parts));
+		d->parts = parts;
+		m->alloc = alloc;
+	}
+	*ret_index = (uint32_t)d->part_count;
+	d->parts[d->part_count++] = rule;
+	return 0;
+}
+
+static int
+meta_name(void *context, struct span word, struct span *rest,
+    uint32_t *ret_index, bool *ret_is_constant, double *ret_constant,
+    struct error *err)
+{
+	struct meta_parse *m = context;
+	size_t *rule, *known;
+	int r;
+
+	(void)rest;
+	if (!rule_name_valid(word))
+		return error_set(err, -EINVAL, "not a rule name: \"%.*s\"",
+		    SPAN_ARG(word));
+	known = strmap_find(&m->parts, word);
+	if (known != NULL) {
+		*ret_index = (uint32_t)*known;
+		return 0;
+	}
+	if (span_is(word, "local_tests_only")) {
+		r = add_part(m, PART_LOCAL_TESTS_ONLY, ret_index);
+		return r != 0 ? r : strmap_set(&m->parts, word, *ret_index);
+	}
+	rule = strmap_find(&m->l->rs->names, word);
+	if (rule == NULL) {
+		*ret_is_constant = true;
+		*ret_constant = 0;
+		diag_add(m->l->diags,
+		    strmap_find(&m->l->skipped, word) != NULL ? DIAG_NOTE :
+								DIAG_WARNING,
+		    m->d->pub.file, m->d->pub.line,
+		    "%s: there is no rule \"%.*s\", it counts 0", m->d->pub.name,
+		    SPAN_ARG(word));
+		return 0;
+	}
+	r = add_part(m, (uint32_t)*rule, ret_index);
+	return r != 0 ? r : strmap_set(&m->parts, word, *ret_index);
+}
+
+static bool
+glob_match(struct span glob, struct span name)
+{
+	size_t g = 0, n = 0, star = NO_INDEX, back = 0;
+
+	while (n < name.len) {
+		if (g < glob.len &&
+		    (glob.ptr[g] == '?' || glob.ptr[g] == name.ptr[n])) {
+			g++;
+			n++;
+		} else if (g < glob.len && glob.ptr[g] == '*') {
+			star = g++;
+			back = n;
+		} else if (star != NO_INDEX) {
+			g = star + 1;
+			n = ++back;
+		} else
+			return false;
+	}
+	while (g < glob.len && glob.ptr[g] == '*')
+		g++;
+	return g == glob.len;
+}
+
+/* Puts the sum of the matching rules in place of rules_matching(GLOB). */
+static int
+expand_matching(struct loader *l, struct rule_def *d)
+{
+	static const char word[] = "rules_matching(";
+	struct span s = d->meta_text, glob;
+	const char *p;
+	struct buf b;
+	int r = 0;
+
+	if (memmem(s.ptr, s.len, word, sizeof(word) - 1) == NULL)
+		return 0;
+	buf_init(&b, 4 * 1024 * 1024);
+	while ((p = memmem(s.ptr, s.len, word, sizeof(word) - 1)) != NULL) {
+		size_t at = (size_t)(p - s.ptr), end;
+		bool any = false;
+
+		buf_add(&b, s.ptr, at);
+		s = span_from(s, at + sizeof(word) - 1);
+		end = span_find(s, ')');
+		glob = span_trim(span_of(s.ptr, end));
+		s = span_from(s, end + 1);
+		buf_add_char(&b, '(');
+		for (size_t i = 0; i < l->rs->rule_count; i++) {
+			const char *name = l->rs->rules[i]->pub.name;
+
+			if (l->rs->rules[i] == d ||
+			    !glob_match(glob, span_cstr(name)))
+				continue;
+			buf_printf(&b, "%s%s", any ? "+" : "", name);
+			any = true;
+		}
+		buf_add_str(&b, any ? ")" : "0)");
+	}
+	buf_add_span(&b, s);
+	d->meta_text = arena_span(l->arena, buf_span(&b));
+	if (b.failed || d->meta_text.ptr == NULL)
+		r = -ENOMEM;
+	buf_done(&b);
+	return r;
+}
+
+static int
+parse_meta(struct loader *l, struct rule_def *d)
+{
+	struct meta_parse m = { .l = l, .d = d };
+	struct error err = { "" };
+	int r;
+
+	strmap_init(&m.parts, l->arena);
+	r = expand_matching(l, d);
+	if (r == 0)
+		r = expr_parse(l->arena, d->meta_text, meta_name, &m, &d->expr,
+		    &err);
+	if (r == -EINVAL) {
+		d->expr = (struct expr){ NULL, 0, 1 };
+		d->part_count = 0;
+		rule_error(l, d, err.text);
+		r = 0;
+	}
+	if (d->expr.depth > l->rs->max_expr_depth)
+		l->rs->max_expr_depth = d->expr.depth;
+	return r;
+}
+
+enum color { WHITE, GRAY, BLACK };
+
+struct visit {
+	uint32_t rule;
+	size_t next_part;
+};
+
+/* Depth first without recursion: a chain of metas may be long. */
+static int
+order_metas(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	unsigned char *color = calloc(rs->rule_count + 1, 1);
+	struct visit *stack = calloc(rs->rule_count + 1, sizeof(*stack));
+	uint32_t *out = rs->order[RULE_META];
+	size_t depth, n = 0;
+
+	if (color == NULL || stack == NULL) {
+		free(color);
+		free(stack);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < rs->rule_count; i++) {
+		if (rs->rules[i]->kind != RULE_META || color[i] != WHITE)
+			continue;
+		stack[0] = (struct visit){ (uint32_t)i, 0 };
+		color[i] = GRAY;
+		for (depth = 1; depth > 0;) {
+			struct visit *v = &stack[depth - 1];
+			struct rule_def *d = rs->rules[v->rule];
+			uint32_t part;
+
+			if (v->next_part == d->part_count) {
+				color[v->rule] = BLACK;
+				out[n++] = v->rule;
+				depth--;
+				continue;
+			}
+			part = d->parts[v->next_part++];
+			if (part == PART_LOCAL_TESTS_ONLY ||
+			    rs->rules[part]->kind != RULE_META ||
+			    color[part] == BLACK)
+				continue;
+			if (color[part] == GRAY) {
+				char text[400];
+
+				snprintf(text, sizeof(text),
+				    "depends on itself through \"%s\"",
+				    rs->rules[part]->pub.name);
+				rule_error(l, d, text);
+				/* it never hits; the others go on */
+				d->expr = (struct expr){ NULL, 0, 1 };
+				continue;
+			}
+			color[part] = GRAY;
+			stack[depth++] = (struct visit){ part, 0 };
+		}
+	}
+	rs->order_count[RULE_META] = n;
+	free(color);
+	free(stack);
+	return 0;
+}
+
+/* ---- order */
+
+static int
+take_slot(struct loader *l, struct rule_def *d)
+{
+	struct ruleset *rs = l->rs;
+	size_t *known = strmap_find(&rs->slot_names, d->request);
+
+	if (known != NULL) {
+		d->slot = *known;
+		return 0;
+	}
+	d->slot = rs->slot_count;
+	rs->slots[rs->slot_count++] = d->request.ptr;
+	return strmap_set(&rs->slot_names, d->request, d->slot);
+}
+
+static int
+by_priority(const void *pa, const void *pb, void *context)
+{
+	const struct ruleset *rs = context;
+	uint32_t ia = *(const uint32_t *)pa, ib = *(const uint32_t *)pb;
+	const struct rule_def *a = rs->rules[ia], *b = rs->rules[ib];
+
+	if (a->priority != b->priority)
+		return a->priority < b->priority ? -1 : 1;
+	if (a->slot != b->slot)
+		return a->slot < b->slot ? -1 : 1;
+	return ia < ib ? -1 : ia > ib;
+}
+
+static int
+order_rules(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	size_t counts[RULE_KINDS] = { 0 };
+
+	for (size_t i = 0; i < rs->rule_count; i++)
+		counts[rs->rules[i]->kind]++;
+	rs->slots = ARENA_ARRAY(l->arena, counts[RULE_HEADER], const char *);
+	rs->capture_rules = ARENA_ARRAY(l->arena, rs->rule_count, uint32_t);
+	if (rs->slots == NULL || rs->capture_rules == NULL)
+		return -ENOMEM;
+	for (size_t k = 0; k < RULE_KINDS; k++) {
+		rs->order[k] = ARENA_ARRAY(l->arena, counts[k], uint32_t);
+		if (rs->order[k] == NULL)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < rs->rule_count; i++) {
+		struct rule_def *d = rs->rules[i];
+
+		if (d->kind == RULE_HEADER && take_slot(l, d) != 0)
+			return -ENOMEM;
+		if (d->kind == RULE_META)
+			continue;
+		if (d->has_captures)
+			rs->capture_rules[rs->capture_count++] = (uint32_t)i;
+		else
+			rs->order[d->kind][rs->order_count[d->kind]++] =
+			    (uint32_t)i;
+	}
+	for (size_t k = 0; k < RULE_KINDS; k++)
+		if (rs->order_count[k] > 1)
+			qsort_r(rs->order[k], rs->order_count[k],
+			    sizeof(*rs->order[k]), by_priority, rs);
+	return 0;
+}
+
+int
+compile_ruleset(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	int r;
+
+	strmap_init(&rs->slot_names, l->arena);
+	r = replace_apply(l);
+	for (size_t i = 0; r == 0 && i < rs->rule_count; i++) {
+		struct rule_def *d = rs->rules[i];
+
+		if (d->perl.ptr != NULL && !d->failed && d->kind != RULE_NONE)
+			r = compile_pattern(l, d);
+	}
+	if (r == 0)
+		r = loader_prepare(l);
+	if (r == 0)
+		r = keep_defined(l);
+	rs->max_expr_depth = 1;
+	for (size_t i = 0; r == 0 && i < rs->rule_count; i++) {
+		complete_scores(rs->rules[i]);
+		if (rs->rules[i]->kind == RULE_META)
+			r = parse_meta(l, rs->rules[i]);
+	}
+	if (r == 0)
+		r = order_rules(l);
+	if (r == 0)
+		r = order_metas(l);
+	return l->oom ? -ENOMEM : r;
+}

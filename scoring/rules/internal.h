@@ -1,0 +1,253 @@
+/*
+ * internal - the shape of a loaded ruleset, shared by the files of this room
+ * and nobody else.
+ *
+ * parse*.c and lists.c collect lines into a struct loader; compile.c turns
+ * what was collected into the struct ruleset; run*.c and header_get.c read
+ * it. After ruleset_load() returned nothing in it changes but the pool of
+ * scratch memory, which has its own lock, and lazily compiled patterns.
+ */
+#ifndef SCORING_RULES_INTERNAL_H
+#define SCORING_RULES_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <libpsl.h>
+
+#include "scoring/rules/eval.h"
+#include "scoring/rules/expr.h"
+#include "scoring/rules/pattern.h"
+#include "scoring/rules/strmap.h"
+
+#define NO_INDEX SIZE_MAX
+/* "local_tests_only" among the parts of a meta */
+#define PART_LOCAL_TESTS_ONLY UINT32_MAX
+
+enum {
+	RULESET_ARENA_BYTES = 512 * 1024 * 1024,
+	FILE_ARENA_BYTES = 512 * 1024 * 1024,
+	MAX_RULES = 200000,
+	MAX_INCLUDE_DEPTH = 16,
+	MAX_FILES = 2000,
+	MAX_RULE_NAME = 100, /* as in SpamAssassin */
+	MAX_HITS = 1000,     /* of one rule, whatever maxhits says */
+};
+
+enum rule_kind {
+	RULE_NONE, /* named by score or describe only */
+	RULE_HEADER,
+	RULE_BODY,
+	RULE_RAWBODY,
+	RULE_URI,
+	RULE_FULL,
+	RULE_MIMEHEADER,
+	RULE_META,
+	RULE_EVAL,
+	RULE_KINDS,
+};
+
+struct rule_def {
+	struct rule pub;
+	enum rule_kind kind;
+	size_t index;
+	int priority;
+	bool enabled[4]; /* has a score in the set: it runs there */
+	bool has_score, failed;
+	const char *tflags_text;
+
+	/* RULE_HEADER, RULE_MIMEHEADER */
+	size_t slot;	     /* which header value */
+	struct span request; /* "From:addr" */
+	bool exists, negated;
+	struct span if_unset; /* ptr NULL: not given */
+
+	/* what matches; NULL with templates, which are filled a message */
+	struct span perl; /* bare Perl pattern, "(?i)..." */
+	struct pattern *pattern;
+	bool has_templates, has_captures;
+
+	struct expr expr; /* RULE_META; names are indices into parts */
+	uint32_t *parts;  /* rules, each once */
+	size_t part_count;
+	struct span meta_text;
+
+	struct eval_call *call; /* RULE_EVAL */
+	const struct eval_family *family;
+	size_t family_index;
+
+	/* mimeheader's tflags range=, concat */
+	unsigned range_min, range_max;
+	bool concat;
+};
+
+struct run_scratch {
+	struct run_scratch *next;
+	struct matcher *matcher;
+};
+
+struct ruleset {
+	atomic_uint refs;
+	struct arena *arena;
+	struct rule_def **rules;
+	size_t rule_count;
+	struct strmap names;
+	struct pattern_pool *patterns;
+	const char **slots; /* header requests that rules use */
+	size_t slot_count;
+	struct strmap slot_names;
+	/* rule indices by kind, in the order in which they run */
+	uint32_t *order[RULE_KINDS];
+	size_t order_count[RULE_KINDS];
+	uint32_t *capture_rules; /* run before all others */
+	size_t capture_count;
+	size_t max_expr_depth;
+	void **family_states;
+	size_t family_count;
+	psl_ctx_t *psl; /* NULL: none installed */
+	const char *envelope_sender_header; /* NULL: guess */
+	char hash[65];
+	pthread_mutex_t scratch_lock;
+	struct run_scratch *scratch;
+};
+
+/* ---- loading */
+
+struct eval_loader {
+	struct loader *loader;
+};
+
+struct loader {
+	const struct ruleset_options *options;
+	struct ruleset *rs;
+	struct arena *arena; /* the ruleset's */
+	struct diags *diags;
+	struct error *err;
+	size_t rule_alloc;
+	struct strmap skipped; /* rules inside false conditionals */
+	struct strmap directives; /* name to index into directive_list */
+	struct directive_lines {
+		const struct eval_directive *directive;
+		struct eval_line *lines;
+		size_t count, alloc;
+	} *directive_list;
+	size_t directive_count, line_count;
+	struct strmap functions; /* name to index into function_list */
+	struct function_ref {
+		const struct eval_function *function;
+		const struct eval_family *family;
+		size_t family_index;
+		struct eval_call **calls;
+		size_t count;
+	} *function_list;
+	size_t function_count;
+	struct strmap replace[4]; /* tag, pre, inter, post: to values[] */
+	struct span *replace_values;
+	size_t replace_count, replace_alloc;
+	struct span replace_start, replace_end;
+	struct strmap replace_rules; /* rule name to 1 */
+	struct strmap if_cache;
+	unsigned depth, files;
+	void *sha; /* EVP_MD_CTX */
+	bool oom;
+	bool failed_call; /* eval_error() was called */
+};
+
+/* loader.c */
+int loader_init(struct loader *l);
+/* Finds the function and takes the arguments apart (whole: text is the one
+ * argument). NULL was reported, or memory ended. */
+struct eval_call *loader_new_call(struct loader *l,
+    const struct conf_line *line, struct rule_def *d, struct span function,
+    enum eval_kind kind, struct span text, bool whole);
+/* After parsing: families' load() and every call's prepare(). 0, -ENOMEM */
+int loader_prepare(struct loader *l);
+/* parse.c */
+int parse_path(struct loader *l, const char *path);
+int parse_text(struct loader *l, const char *name, struct span text);
+/* The rule of that name, made when it is new. NULL: no memory */
+struct rule_def *loader_rule(struct loader *l, struct span name);
+void loader_error(struct loader *l, const struct conf_line *line,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void loader_note(struct loader *l, enum diag_level level,
+    const struct conf_line *line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* parse_rule.c: CONF_UNKNOWN when the word makes no rule */
+enum conf_result parse_rule_line(struct loader *l, const struct conf_line *line);
+bool rule_name_valid(struct span name);
+/* A line that defines a rule through a directive (uri_detail, askdns) */
+void parse_directive_rule(struct loader *l, const struct conf_line *line,
+    const char *function);
+/* parse_cond.c: 1 true, 0 false, -1 reported */
+int parse_condition(struct loader *l, const struct conf_line *line,
+    struct span condition, bool is_plugin);
+/* lists.c */
+enum conf_result parse_list_line(struct loader *l, const struct conf_line *line);
+/* replace.c */
+enum conf_result parse_replace_line(struct loader *l,
+    const struct conf_line *line);
+int replace_apply(struct loader *l);
+/* compile.c */
+/* "%{TAG}" at s: its length, or 0 */
+size_t template_length(struct span s);
+int compile_ruleset(struct loader *l);
+
+/* ---- running */
+
+struct header_value {
+	bool done, present;
+	const struct span *items;
+	size_t count;
+	struct span joined; /* as SpamAssassin's header rules see it */
+	struct header_value *next; /* dynamic ones */
+	const char *request;
+};
+
+struct run_tag {
+	struct span name, *values;
+	size_t count;
+	struct run_tag *next;
+};
+
+struct eval_context {
+	const struct ruleset *rs;
+	const struct rule_input *in;
+	struct run_scratch *scratch;
+	struct match_budget budget;
+	struct header_value *headers; /* one a slot */
+	struct header_value *more_headers;
+	struct rule_result *results;
+	struct expr_value *values; /* one a rule */
+	bool *dead; /* SpamAssassin would never evaluate what depends on it */
+	struct expr_value *stack;
+	void **family_cache;
+	size_t current_family;
+	struct run_tag *tags;
+	bool oom;
+	/* ruleset_questions() */
+	struct rule_question *questions;
+	size_t question_count, question_alloc;
+};
+
+/* header_get.c */
+const struct header_value *run_header(struct eval_context *c, size_t slot);
+const struct header_value *run_header_request(struct eval_context *c,
+    const char *request);
+/* Where in the raw message a match in that header's value stands */
+size_t run_header_offset(struct eval_context *c, const char *request,
+    struct span matched);
+/* run.c */
+void scratch_free(struct run_scratch *s);
+int context_init(struct eval_context *c, const struct ruleset *rs,
+    const struct rule_input *in);
+void context_done(struct eval_context *c);
+void run_hit(struct eval_context *c, const struct rule_def *d, double count,
+    struct span matched, size_t offset);
+void run_unknown(struct eval_context *c, const struct rule_def *d,
+    const char *why, unsigned at_most);
+/* Counts the matches of a rule in one subject, up to its maxhits. true: go
+ * on with the next subject */
+bool run_pattern(struct eval_context *c, const struct rule_def *d,
+    struct span subject);
+
+#endif

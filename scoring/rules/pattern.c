@@ -1,0 +1,402 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "scoring/rules/pattern.h"
+#include "scoring/rules/strmap.h"
+
+enum {
+	LOW_LIMIT = 400,   /* steps a starting position gets for nothing */
+	LIMIT_FACTOR = 16, /* how the limit rises after that */
+	WINDOW = 256,	   /* positions looked at together on the slow path */
+	BYTES_A_STEP = 64, /* what looking at the subject costs */
+	JIT_STACK_MIN = 32 * 1024,
+	JIT_STACK_MAX = 1024 * 1024,
+	MAX_PATTERN_BYTES = 1024 * 1024,
+};
+
+enum pattern_state { PATTERN_NEW, PATTERN_READY, PATTERN_FAILED };
+
+struct pattern {
+	struct pattern_pool *pool;
+	struct span text; /* PCRE2's language */
+	size_t index;
+	pcre2_code *code; /* NULL until it is needed, when unchecked */
+	_Atomic(int) state;
+};
+
+struct pattern_pool {
+	struct arena *arena;
+	struct strmap texts;
+	struct pattern **patterns;
+	size_t count, alloc;
+	pcre2_compile_context *compile;
+	uint8_t *tables;
+	pthread_mutex_t lock; /* of the late compilations */
+};
+
+struct matcher {
+	pcre2_match_data *data;
+	pcre2_match_context *context;
+	pcre2_jit_stack *stack;
+};
+
+/*
+ * SpamAssassin compiles with /aa: classes are ASCII, but under /i Perl folds
+ * the letters of Latin-1 also in byte strings, which rules that spell out
+ * UTF-8 feel. The first two parts of PCRE2's tables (pcre2build(3)) are the
+ * lower-case and the flipped-case mapping.
+ */
+static void
+fold_latin1(uint8_t *tables)
+{
+	uint8_t *lower = tables, *flip = tables + 256;
+
+	for (unsigned c = 0xC0; c <= 0xDE; c++) {
+		if (c == 0xD7) /* the multiplication sign */
+			continue;
+		lower[c] = (uint8_t)(c + 0x20);
+		flip[c] = (uint8_t)(c + 0x20);
+		flip[c + 0x20] = (uint8_t)c;
+	}
+}
+
+struct pattern_pool *
+pattern_pool_new(struct arena *a)
+{
+	struct pattern_pool *p = ARENA_NEW(a, struct pattern_pool);
+
+	if (p == NULL)
+		return NULL;
+	p->arena = a;
+	strmap_init(&p->texts, a);
+	p->tables = (uint8_t *)(uintptr_t)pcre2_maketables(NULL);
+	p->compile = pcre2_compile_context_create(NULL);
+	if (p->tables == NULL || p->compile == NULL ||
+	    pthread_mutex_init(&p->lock, NULL) != 0) {
+		if (p->tables != NULL)
+			pcre2_maketables_free(NULL, p->tables);
+		pcre2_compile_context_free(p->compile);
+		return NULL;
+	}
+	fold_latin1(p->tables);
+	pcre2_set_character_tables(p->compile, p->tables);
+	pcre2_set_newline(p->compile, PCRE2_NEWLINE_LF);
+	pcre2_set_bsr(p->compile, PCRE2_BSR_UNICODE);
+	pcre2_set_max_pattern_length(p->compile, MAX_PATTERN_BYTES);
+	pcre2_set_parens_nest_limit(p->compile, 250);
+	return p;
+}
+
+void
+pattern_pool_free(struct pattern_pool *p)
+{
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < p->count; i++)
+		pcre2_code_free(p->patterns[i]->code);
+	pcre2_compile_context_free(p->compile);
+	pcre2_maketables_free(NULL, p->tables);
+	pthread_mutex_destroy(&p->lock);
+}
+
+size_t
+pattern_pool_count(const struct pattern_pool *p)
+{
+	return p->count;
+}
+
+struct pattern *
+pattern_pool_get(const struct pattern_pool *p, size_t index)
+{
+	return p->patterns[index];
+}
+
+struct span
+pattern_text(const struct pattern *p)
+{
+	return p->text;
+}
+
+size_t
+pattern_index(const struct pattern *p)
+{
+	return p->index;
+}
+
+static int
+compile(struct pattern_pool *pool, struct span text, pcre2_code **ret_code,
+    struct error *err)
+{
+	PCRE2_SIZE at = 0;
+	int number = 0;
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR)text.ptr, text.len,
+	    PCRE2_DUPNAMES | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
+	    PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
+	    &number, &at, pool->compile);
+
+	if (code == NULL) {
+		PCRE2_UCHAR reason[160];
+
+		pcre2_get_error_message(number, reason, sizeof(reason));
+		if (at > text.len)
+			at = text.len;
+		return error_set(err,
+		    number == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL,
+		    "%s at offset %zu, near \"%.*s\"", (char *)reason,
+		    (size_t)at, (int)(text.len - at < 24 ? text.len - at : 24),
+		    text.ptr + at);
+	}
+	*ret_code = code;
+	return 0;
+}
+
+static int
+add(struct pattern_pool *pool, struct span perl, bool check,
+    struct pattern **ret_pattern, struct error *err)
+{
+	struct pattern *p;
+	size_t *known;
+	struct buf b;
+	int r = 0;
+
+	if (perl.len > MAX_PATTERN_BYTES)
+		return error_set(err, -EINVAL, "pattern longer than %d bytes",
+		    MAX_PATTERN_BYTES);
+	buf_init(&b, MAX_PATTERN_BYTES * 2);
+	pattern_translate(perl, &b);
+	if (b.failed) {
+		buf_done(&b);
+		return -ENOMEM;
+	}
+	known = strmap_find(&pool->texts, buf_span(&b));
+	if (known != NULL) {
+		*ret_pattern = pool->patterns[*known];
+		buf_done(&b);
+		return 0;
+	}
+	p = ARENA_NEW(pool->arena, struct pattern);
+	if (p == NULL || (p->text = arena_span(pool->arena, buf_span(&b))).ptr ==
+	    NULL)
+		r = -ENOMEM;
+	else if (check)
+		r = compile(pool, p->text, &p->code, err);
+	buf_done(&b);
+	if (r != 0)
+		return r;
+	if (pool->count == pool->alloc) {
+		size_t alloc = pool->alloc == 0 ? 64 : pool->alloc * 2;
+		struct pattern **list = ARENA_ARRAY(pool->arena, alloc,
+		    struct pattern *);
+
+		if (list == NULL) {
+			pcre2_code_free(p->code);
+			return -ENOMEM;
+		}
+		if (pool->count != 0)
+			memcpy(list, pool->patterns,
+			    pool->count * sizeof(*list));
+		pool->patterns = list;
+		pool->alloc = alloc;
+	}
+	p->pool = pool;
+	p->index = pool->count;
+	if (strmap_set(&pool->texts, p->text, p->index) != 0) {
+		pcre2_code_free(p->code);
+		return -ENOMEM;
+	}
+	pool->patterns[pool->count++] = p;
+	*ret_pattern = p;
+	return 0;
+}
+
+int
+pattern_add(struct pattern_pool *pool, struct span perl,
+    struct pattern **ret_pattern, struct error *err)
+{
+	return add(pool, perl, true, ret_pattern, err);
+}
+
+int
+pattern_add_unchecked(struct pattern_pool *pool, struct span perl,
+    struct pattern **ret_pattern)
+{
+	return add(pool, perl, false, ret_pattern, NULL);
+}
+
+/* Machine code is made when a pattern first meets mail: most patterns of a
+ * large set wait behind a prefilter and never do. */
+static bool
+make_ready(struct pattern *p)
+{
+	int state = atomic_load_explicit(&p->state, memory_order_acquire);
+
+	if (state != PATTERN_NEW)
+		return state == PATTERN_READY;
+	pthread_mutex_lock(&p->pool->lock);
+	state = atomic_load_explicit(&p->state, memory_order_relaxed);
+	if (state == PATTERN_NEW) {
+		state = PATTERN_READY;
+		if (p->code == NULL &&
+		    compile(p->pool, p->text, &p->code, NULL) != 0)
+			state = PATTERN_FAILED;
+		else /* where there is no JIT the interpreter does the same */
+			(void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
+		atomic_store_explicit(&p->state, state, memory_order_release);
+	}
+	pthread_mutex_unlock(&p->pool->lock);
+	return state == PATTERN_READY;
+}
+
+void
+pattern_names(const struct pattern *p,
+    void (*fn)(void *context, const char *name, unsigned group), void *context)
+{
+	uint32_t count = 0, size = 0;
+	PCRE2_SPTR table = NULL;
+
+	if (!make_ready((struct pattern *)(uintptr_t)p))
+		return;
+	pcre2_pattern_info(p->code, PCRE2_INFO_NAMECOUNT, &count);
+	pcre2_pattern_info(p->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+	pcre2_pattern_info(p->code, PCRE2_INFO_NAMETABLE, &table);
+	for (uint32_t i = 0; i < count; i++, table += size)
+		fn(context, (const char *)table + 2,
+		    (unsigned)table[0] << 8 | table[1]);
+}
+
+struct matcher *
+matcher_new(void)
+{
+	struct matcher *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->data = pcre2_match_data_create(PATTERN_GROUPS, NULL);
+	m->context = pcre2_match_context_create(NULL);
+	m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
+	if (m->data == NULL || m->context == NULL) {
+		matcher_free(m);
+		return NULL;
+	}
+	if (m->stack != NULL)
+		pcre2_jit_stack_assign(m->context, NULL, m->stack);
+	return m;
+}
+
+void
+matcher_free(struct matcher *m)
+{
+	if (m == NULL)
+		return;
+	pcre2_jit_stack_free(m->stack);
+	pcre2_match_context_free(m->context);
+	pcre2_match_data_free(m->data);
+	free(m);
+}
+
+/* One call with one limit over the starting positions from..last. */
+static int
+try(struct pattern *p, struct matcher *m, struct span s, size_t from,
+    size_t last, uint32_t options, uint32_t limit)
+{
+	int r;
+
+	pcre2_set_match_limit(m->context, limit);
+	pcre2_set_offset_limit(m->context, last);
+	r = pcre2_match(p->code, (PCRE2_SPTR)s.ptr, s.len, from, options,
+	    m->data, m->context);
+	/* deep recursion overflows the machine stack that JIT was given; the
+	 * interpreter keeps its frames on the heap, within heap_limit */
+	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
+		r = pcre2_match(p->code, (PCRE2_SPTR)s.ptr, s.len, from,
+		    options | PCRE2_NO_JIT, m->data, m->context);
+	return r;
+}
+
+/* Position by position with rising limits, after LOW_LIMIT did not do. */
+static int
+try_slowly(struct pattern *p, struct matcher *m, struct match_budget *b,
+    struct span s, size_t from, uint32_t options)
+{
+	for (size_t at = from; at <= s.len; at += WINDOW) {
+		size_t last = s.len - at < WINDOW ? s.len : at + WINDOW - 1;
+		int r = try(p, m, s, at, last, options, LOW_LIMIT);
+
+		b->steps += WINDOW / BYTES_A_STEP;
+		if (r != PCRE2_ERROR_MATCHLIMIT && r != PCRE2_ERROR_NOMATCH)
+			return r;
+		for (size_t i = at; r == PCRE2_ERROR_MATCHLIMIT && i <= last;
+		     i++) {
+			uint64_t limit = LOW_LIMIT;
+			int r1;
+
+			while ((r1 = try(p, m, s, i, i, options,
+				    (uint32_t)limit)) == PCRE2_ERROR_MATCHLIMIT) {
+				b->steps += limit;
+				if (limit >= b->match_limit ||
+				    b->steps >= b->message_steps)
+					return r1;
+				limit *= LIMIT_FACTOR;
+				if (limit > b->match_limit)
+					limit = b->match_limit;
+			}
+			if (r1 != PCRE2_ERROR_NOMATCH)
+				return r1;
+			/* the option speaks of the first position only */
+			options &= ~PCRE2_NOTEMPTY_ATSTART;
+			b->steps++;
+		}
+		options &= ~PCRE2_NOTEMPTY_ATSTART;
+	}
+	return PCRE2_ERROR_NOMATCH;
+}
+
+enum pattern_result
+pattern_match(struct pattern *p, struct matcher *m, struct match_budget *b,
+    struct span s, size_t from, bool not_empty, struct span *groups,
+    size_t group_count)
+{
+	uint32_t options = not_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
+	const PCRE2_SIZE *at;
+	int r;
+
+	if (b->steps >= b->message_steps)
+		return PATTERN_BUDGET;
+	if (!make_ready(p))
+		return PATTERN_NOMEM;
+	if (s.ptr == NULL)
+		s = SPAN_LIT("");
+	if (from > s.len)
+		return PATTERN_MISS;
+	b->steps += 1 + (s.len - from) / BYTES_A_STEP;
+	pcre2_set_heap_limit(m->context, b->heap_limit_kb);
+	r = try(p, m, s, from, s.len, options,
+	    b->match_limit < LOW_LIMIT ? (uint32_t)b->match_limit : LOW_LIMIT);
+	if (r == PCRE2_ERROR_MATCHLIMIT && b->match_limit > LOW_LIMIT)
+		r = try_slowly(p, m, b, s, from, options);
+	if (r == PCRE2_ERROR_NOMATCH)
+		return PATTERN_MISS;
+	if (r == PCRE2_ERROR_NOMEMORY)
+		return PATTERN_NOMEM;
+	if (r < 0) /* match, heap or recursion limit: each counted */
+		return b->steps >= b->message_steps ? PATTERN_BUDGET :
+						      PATTERN_LIMIT;
+	at = pcre2_get_ovector_pointer(m->data);
+	if (r == 0 || r > PATTERN_GROUPS)
+		r = PATTERN_GROUPS;
+	for (size_t i = 0; i < group_count; i++) {
+		groups[i] = (struct span){ NULL, 0 };
+		if (i < (size_t)r && at[2 * i] != PCRE2_UNSET)
+			/* \K in a lookahead can put the end first */
+			groups[i] = span_of(s.ptr + at[2 * i],
+			    at[2 * i + 1] >= at[2 * i] ?
+				at[2 * i + 1] - at[2 * i] :
+				0);
+	}
+	return PATTERN_HIT;
+}

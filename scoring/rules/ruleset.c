@@ -1,0 +1,144 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+
+#include "scoring/rules/internal.h"
+
+static void
+ruleset_free(struct ruleset *rs)
+{
+	struct run_scratch *s = rs->scratch;
+
+	while (s != NULL) {
+		struct run_scratch *next = s->next;
+
+		scratch_free(s);
+		s = next;
+	}
+	pattern_pool_free(rs->patterns);
+	psl_free(rs->psl);
+	pthread_mutex_destroy(&rs->scratch_lock);
+	/* rs itself lives in its arena */
+	arena_free(rs->arena);
+}
+
+static struct ruleset *
+ruleset_new(void)
+{
+	struct arena *a = arena_new(RULESET_ARENA_BYTES);
+	struct ruleset *rs;
+
+	if (a == NULL)
+		return NULL;
+	rs = ARENA_NEW(a, struct ruleset);
+	if (rs == NULL || (rs->patterns = pattern_pool_new(a)) == NULL ||
+	    pthread_mutex_init(&rs->scratch_lock, NULL) != 0) {
+		if (rs != NULL)
+			pattern_pool_free(rs->patterns);
+		arena_free(a);
+		return NULL;
+	}
+	rs->arena = a;
+	atomic_init(&rs->refs, 1);
+	strmap_init(&rs->names, a);
+	/* the distribution's file, else the one built into libpsl */
+	rs->psl = psl_latest(NULL);
+	return rs;
+}
+
+static int
+load(struct loader *l)
+{
+	const struct ruleset_options *o = l->options;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	int r = loader_init(l);
+
+	if (r == 0 && (l->sha = EVP_MD_CTX_new()) == NULL)
+		r = -ENOMEM;
+	if (r == 0 && EVP_DigestInit_ex(l->sha, EVP_sha256(), NULL) != 1)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < o->path_count; i++)
+		r = parse_path(l, o->paths[i]);
+	if (r == 0 && o->text.ptr != NULL)
+		r = parse_text(l, o->text_name != NULL ? o->text_name : "-",
+		    o->text);
+	if (r == 0)
+		r = compile_ruleset(l);
+	if (r == 0 && EVP_DigestFinal_ex(l->sha, digest, &n) == 1)
+		for (unsigned i = 0; i < n && i < 32; i++)
+			snprintf(l->rs->hash + 2 * i, 3, "%02x", digest[i]);
+	EVP_MD_CTX_free(l->sha);
+	return r;
+}
+
+int
+ruleset_load(const struct ruleset_options *options, struct diags *diags,
+    struct ruleset **ret_ruleset, struct error *err)
+{
+	struct loader l = { .options = options, .diags = diags, .err = err };
+	size_t errors_before = diags->errors;
+	int r;
+
+	l.rs = ruleset_new();
+	if (l.rs == NULL)
+		return error_set(err, -ENOMEM, "out of memory for rules");
+	l.arena = l.rs->arena;
+	r = load(&l);
+	if (r != 0) {
+		ruleset_free(l.rs);
+		return error_set(err, r, r == -ENOMEM ?
+			"rules take more than %d MB of memory" :
+			"cannot load rules", RULESET_ARENA_BYTES >> 20);
+	}
+	if (diags->lost || (diags->errors != errors_before &&
+			       (!options->keep_going || l.rs->rule_count == 0))) {
+		ruleset_free(l.rs);
+		return error_set(err, -EINVAL, "the rules have errors");
+	}
+	*ret_ruleset = l.rs;
+	return 0;
+}
+
+struct ruleset *
+ruleset_ref(struct ruleset *rs)
+{
+	atomic_fetch_add_explicit(&rs->refs, 1, memory_order_relaxed);
+	return rs;
+}
+
+void
+ruleset_unref(struct ruleset *rs)
+{
+	if (rs != NULL && atomic_fetch_sub_explicit(&rs->refs, 1,
+			      memory_order_acq_rel) == 1)
+		ruleset_free(rs);
+}
+
+size_t
+ruleset_count(const struct ruleset *rs)
+{
+	return rs->rule_count;
+}
+
+const struct rule *
+ruleset_rule(const struct ruleset *rs, size_t index)
+{
+	return &rs->rules[index]->pub;
+}
+
+long
+ruleset_find(const struct ruleset *rs, const char *name)
+{
+	size_t *i = strmap_find(&rs->names, span_cstr(name));
+
+	return i != NULL ? (long)*i : -1;
+}
+
+const char *
+ruleset_hash(const struct ruleset *rs)
+{
+	return rs->hash;
+}

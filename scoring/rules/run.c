@@ -1,0 +1,427 @@
+/*
+ * One run of a ruleset over one message.
+ *
+ * Order: rules whose named captures later rules use, then every other test
+ * by type, then metas, each after its parts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "scoring/rules/internal.h"
+
+static const char why_limit[] = "match limit";
+static const char why_budget[] = "step budget";
+
+void
+scratch_free(struct run_scratch *s)
+{
+	matcher_free(s->matcher);
+	free(s);
+}
+
+static struct run_scratch *
+scratch_take(struct ruleset *rs)
+{
+	struct run_scratch *s;
+
+	pthread_mutex_lock(&rs->scratch_lock);
+	s = rs->scratch;
+	if (s != NULL)
+		rs->scratch = s->next;
+	pthread_mutex_unlock(&rs->scratch_lock);
+	if (s != NULL)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s != NULL && (s->matcher = matcher_new()) == NULL) {
+		free(s);
+		s = NULL;
+	}
+	return s;
+}
+
+static void
+scratch_give(struct ruleset *rs, struct run_scratch *s)
+{
+	pthread_mutex_lock(&rs->scratch_lock);
+	s->next = rs->scratch;
+	rs->scratch = s;
+	pthread_mutex_unlock(&rs->scratch_lock);
+}
+
+/* A setting of 0 or below would make every rule unknown */
+static uint64_t
+positive(int64_t v, uint64_t otherwise)
+{
+	return v > 0 ? (uint64_t)v : otherwise;
+}
+
+int
+context_init(struct eval_context *c, const struct ruleset *rs,
+    const struct rule_input *in)
+{
+	size_t n = rs->rule_count;
+
+	*c = (struct eval_context){ .rs = rs, .in = in };
+	c->headers = ARENA_ARRAY(in->arena, rs->slot_count, struct header_value);
+	c->results = ARENA_ARRAY(in->arena, n, struct rule_result);
+	c->values = ARENA_ARRAY(in->arena, n, struct expr_value);
+	c->dead = arena_alloc(in->arena, n);
+	c->stack = ARENA_ARRAY(in->arena, rs->max_expr_depth,
+	    struct expr_value);
+	c->family_cache = ARENA_ARRAY(in->arena, rs->family_count, void *);
+	if (c->headers == NULL || c->results == NULL || c->values == NULL ||
+	    c->dead == NULL || c->stack == NULL || c->family_cache == NULL)
+		return -ENOMEM;
+	c->budget.message_steps = positive(in->settings->message_steps,
+	    UINT64_MAX);
+	c->budget.match_limit = positive(in->settings->match_limit, 1000000);
+	if (c->budget.match_limit > UINT32_MAX)
+		c->budget.match_limit = UINT32_MAX;
+	c->budget.heap_limit_kb = (uint32_t)positive(
+	    in->settings->heap_limit_kb < UINT32_MAX ?
+		in->settings->heap_limit_kb :
+		UINT32_MAX, 20000);
+	for (size_t i = 0; i < n; i++) {
+		c->results[i].offset = NO_OFFSET;
+		c->values[i] = expr_exact(0);
+	}
+	/* the scratch is the one thing of a ruleset that runs write to */
+	c->scratch = scratch_take((struct ruleset *)(uintptr_t)rs);
+	return c->scratch != NULL ? 0 : -ENOMEM;
+}
+
+void
+context_done(struct eval_context *c)
+{
+	if (c->scratch != NULL)
+		scratch_give((struct ruleset *)(uintptr_t)c->rs, c->scratch);
+}
+
+static unsigned
+to_count(double v)
+{
+	/* a meta may be a fraction or negative and is a hit all the same */
+	return v <= 0 ? v < 0 : v < 1 ? 1 : v > 1e9 ? 1000000000 : (unsigned)v;
+}
+
+void
+run_hit(struct eval_context *c, const struct rule_def *d, double count,
+    struct span matched, size_t offset)
+{
+	struct rule_result *r = &c->results[d->index];
+
+	if (r->low == 0) {
+		r->matched = matched;
+		r->offset = offset;
+	}
+	c->values[d->index] = expr_exact(count);
+	r->low = r->high = to_count(count);
+}
+
+/* Whatever was counted before the end came is certain. */
+void
+run_unknown(struct eval_context *c, const struct rule_def *d, const char *why,
+    unsigned at_most)
+{
+	struct rule_result *r = &c->results[d->index];
+
+	if (r->low >= at_most)
+		return;
+	r->high = at_most;
+	r->why = why;
+	c->values[d->index] = expr_range(r->low, at_most);
+}
+
+static void
+run_not_run(struct eval_context *c, const struct rule_def *d, const char *why)
+{
+	c->results[d->index].not_run = true;
+	c->results[d->index].why = why;
+}
+
+/* Named groups of a hit become tags for later rules (%{NAME}). */
+struct capture {
+	struct eval_context *c;
+	const struct span *groups;
+};
+
+static void
+take_capture(void *context, const char *name, unsigned group)
+{
+	struct capture *x = context;
+	struct eval_context *c = x->c;
+	struct run_tag *t;
+	struct span *values;
+
+	if (group >= PATTERN_GROUPS || x->groups[group].ptr == NULL ||
+	    x->groups[group].len == 0 || name[0] < 'A' || name[0] > 'Z')
+		return;
+	for (t = c->tags; t != NULL && !span_is(t->name, name); t = t->next)
+		;
+	if (t == NULL) {
+		t = ARENA_NEW(c->in->arena, struct run_tag);
+		if (t == NULL) {
+			c->oom = true;
+			return;
+		}
+		t->name = span_cstr(name);
+		t->next = c->tags;
+		c->tags = t;
+	}
+	for (size_t i = 0; i < t->count; i++)
+		if (span_eq(t->values[i], x->groups[group]))
+			return;
+	values = ARENA_ARRAY(c->in->arena, t->count + 1, struct span);
+	if (values == NULL) {
+		c->oom = true;
+		return;
+	}
+	if (t->count != 0)
+		memcpy(values, t->values, t->count * sizeof(*values));
+	values[t->count++] = x->groups[group];
+	t->values = values;
+}
+
+/* The offset is looked up by the caller, who knows where subject is from. */
+bool
+run_pattern(struct eval_context *c, const struct rule_def *d,
+    struct span subject)
+{
+	struct rule_result *r = &c->results[d->index];
+	struct span groups[PATTERN_GROUPS];
+	size_t from = 0, want = d->has_captures ? PATTERN_GROUPS : 1;
+	bool empty = false;
+
+	while (r->low < d->pub.max_hits) {
+		enum pattern_result m = pattern_match(d->pattern,
+		    c->scratch->matcher, &c->budget, subject, from, empty,
+		    groups, want);
+
+		if (m == PATTERN_MISS)
+			return true;
+		if (m == PATTERN_NOMEM) {
+			c->oom = true;
+			return false;
+		}
+		if (m != PATTERN_HIT) {
+			run_unknown(c, d, m == PATTERN_LIMIT ? why_limit :
+							       why_budget,
+			    d->pub.max_hits);
+			return false;
+		}
+		run_hit(c, d, r->low + 1, groups[0], NO_OFFSET);
+		if (d->has_captures) {
+			struct capture x = { c, groups };
+
+			pattern_names(d->pattern, take_capture, &x);
+		}
+		empty = groups[0].len == 0;
+		from = (size_t)(groups[0].ptr - (subject.ptr != NULL ?
+				subject.ptr : groups[0].ptr)) + groups[0].len;
+	}
+	return false;
+}
+
+/* The pattern with this message's tags in it; NULL: a tag is not there, and
+ * the rule does not run */
+static struct pattern *
+fill_templates(struct eval_context *c, const struct rule_def *d)
+{
+	(void)c;
+	(void)d;
+	return NULL;
+}
+
+static void
+run_header_rule(struct eval_context *c, const struct rule_def *d)
+{
+	const struct header_value *h = run_header(c, d->slot);
+	struct rule_result *r = &c->results[d->index];
+	struct rule_def filled;
+	struct span subject;
+
+	if (h == NULL)
+		return;
+	if (d->exists) {
+		if (h->present)
+			run_hit(c, d, 1, (struct span){ NULL, 0 },
+			    run_header_offset(c, d->request.ptr,
+				(struct span){ NULL, 0 }));
+		return;
+	}
+	if (d->has_templates) {
+		filled = *d;
+		filled.pattern = fill_templates(c, d);
+		if (filled.pattern == NULL)
+			return;
+		d = &filled;
+	}
+	subject = h->present ? h->joined :
+	    d->if_unset.ptr != NULL ? d->if_unset : SPAN_LIT("");
+	if (d->negated) {
+		/* a hit is where the pattern finds nothing */
+		enum pattern_result m = pattern_match(d->pattern,
+		    c->scratch->matcher, &c->budget, subject, 0, false, NULL, 0);
+
+		if (m == PATTERN_MISS)
+			run_hit(c, d, 1, (struct span){ NULL, 0 },
+			    run_header_offset(c, d->request.ptr,
+				(struct span){ NULL, 0 }));
+		else if (m == PATTERN_NOMEM)
+			c->oom = true;
+		else if (m != PATTERN_HIT)
+			run_unknown(c, d, m == PATTERN_LIMIT ? why_limit :
+							       why_budget, 1);
+		return;
+	}
+	run_pattern(c, d, subject);
+	if (r->low > 0 && h->present)
+		r->offset = run_header_offset(c, d->request.ptr, r->matched);
+}
+
+static void
+run_eval_rule(struct eval_context *c, const struct rule_def *d)
+{
+	struct eval_result e = { .offset = NO_OFFSET };
+	struct rule_result *r = &c->results[d->index];
+	int set = c->in->score_set;
+
+	/* what SpamAssassin leaves out in these score sets */
+	if ((d->pub.tflags & RULE_NET) && !(set & 1)) {
+		run_not_run(c, d, "offline");
+		return;
+	}
+	if ((d->pub.tflags & RULE_LEARN) && !(set & 2)) {
+		run_not_run(c, d, "no learned model");
+		return;
+	}
+	if (c->budget.steps >= c->budget.message_steps) {
+		run_unknown(c, d, why_budget, d->pub.max_hits);
+		return;
+	}
+	c->budget.steps++;
+	c->current_family = d->family_index;
+	if (d->call->function->run(c, d->call, &e) != 0) {
+		c->oom = true;
+		return;
+	}
+	r->target = e.target;
+	if (e.state == EVAL_NOT_RUN)
+		run_not_run(c, d, e.why);
+	else if (e.state == EVAL_UNKNOWN)
+		run_unknown(c, d, e.why, d->pub.max_hits);
+	else if (e.count > 0)
+		run_hit(c, d, e.count, e.matched, e.offset);
+}
+
+struct run_meta {
+	struct eval_context *c;
+	const struct rule_def *d;
+};
+
+static struct expr_value
+part_value(void *context, uint32_t index)
+{
+	const struct run_meta *x = context;
+	uint32_t part = x->d->parts[index];
+
+	if (part == PART_LOCAL_TESTS_ONLY)
+		return expr_exact((x->c->in->score_set & 1) == 0);
+	return x->c->values[part];
+}
+
+/* The first reason among the parts */
+static const char *
+unknown_why(const struct eval_context *c, const struct rule_def *d)
+{
+	for (size_t i = 0; i < d->part_count; i++) {
+		const struct rule_result *r;
+
+		if (d->parts[i] == PART_LOCAL_TESTS_ONLY)
+			continue;
+		r = &c->results[d->parts[i]];
+		if (r->why != NULL && !r->not_run && r->low != r->high)
+			return r->why;
+	}
+	return "unknown parts";
+}
+
+static void
+run_meta_rule(struct eval_context *c, const struct rule_def *d)
+{
+	struct run_meta x = { c, d };
+	bool enabled = d->enabled[c->in->score_set & 3];
+	struct rule_result *r = &c->results[d->index];
+	struct expr_value v;
+
+	/* SpamAssassin evaluates a meta when all its parts are ready. One
+	 * whose score is 0 becomes ready only by being false. */
+	for (size_t i = 0; i < d->part_count; i++)
+		if (d->parts[i] != PART_LOCAL_TESTS_ONLY &&
+		    c->dead[d->parts[i]]) {
+			c->dead[d->index] = true;
+			return;
+		}
+	v = expr_eval(&d->expr, c->stack, part_value, &x);
+	c->budget.steps++;
+	if (!enabled) {
+		c->dead[d->index] = v.may_be_true && !v.may_be_false;
+		return;
+	}
+	if (!v.may_be_true)
+		return;
+	c->values[d->index] = v;
+	r->low = v.may_be_false ? 0 : to_count(v.low);
+	if (!v.may_be_false && r->low == 0)
+		r->low = 1;
+	r->high = to_count(v.high);
+	if (r->high < r->low || (r->high == 0 && v.may_be_true))
+		r->high = r->low > 0 ? r->low : 1;
+	if (r->low != r->high)
+		r->why = unknown_why(c, d);
+}
+
+static void
+run_rule(struct eval_context *c, const struct rule_def *d)
+{
+	if (!d->enabled[c->in->score_set & 3] || d->failed)
+		return;
+	switch (d->kind) {
+	case RULE_HEADER:
+		run_header_rule(c, d);
+		break;
+	case RULE_EVAL:
+		run_eval_rule(c, d);
+		break;
+	default:
+		break;
+	}
+}
+
+int
+ruleset_run(const struct ruleset *rs, const struct rule_input *in,
+    struct rule_run *ret_run)
+{
+	static const enum rule_kind kinds[] = { RULE_HEADER, RULE_BODY,
+		RULE_URI, RULE_RAWBODY, RULE_FULL, RULE_MIMEHEADER, RULE_EVAL };
+	struct eval_context c;
+	int r = context_init(&c, rs, in);
+
+	if (r != 0) {
+		context_done(&c);
+		return r;
+	}
+	for (size_t i = 0; i < rs->capture_count && !c.oom; i++)
+		run_rule(&c, rs->rules[rs->capture_rules[i]]);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (size_t i = 0; i < rs->order_count[kinds[k]] && !c.oom; i++)
+			run_rule(&c, rs->rules[rs->order[kinds[k]][i]]);
+	for (size_t i = 0; i < rs->order_count[RULE_META] && !c.oom; i++)
+		run_meta_rule(&c, rs->rules[rs->order[RULE_META][i]]);
+	context_done(&c);
+	if (c.oom)
+		return -ENOMEM;
+	*ret_run = (struct rule_run){ c.results, c.budget.steps,
+		c.budget.steps >= c.budget.message_steps };
+	return 0;
+}

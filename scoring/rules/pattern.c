@@ -357,7 +357,7 @@ try_slowly(struct pattern *p, struct matcher *m, struct match_budget *b,
 }
 
 enum pattern_result
-pattern_match(struct pattern *p, struct matcher *m, struct match_budget *b,
+pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
     struct span s, size_t from, bool not_empty, struct span *groups,
     size_t group_count)
 {

@@ -79,7 +79,7 @@ enum pattern_result {
 
 /* The first match at or behind from. not_empty: an empty match at from
  * itself does not count. groups may be NULL. */
-enum pattern_result pattern_match(struct pattern *p, struct matcher *m,
+enum pattern_result pattern_find(struct pattern *p, struct matcher *m,
     struct match_budget *b, struct span subject, size_t from, bool not_empty,
     struct span *groups, size_t group_count);
 

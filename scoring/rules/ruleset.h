@@ -22,6 +22,7 @@
 #include "scoring/message/message.h"
 #include "scoring/message/received.h"
 #include "scoring/settings.h"
+#include "scoring/verdict.h" /* NO_OFFSET */
 
 struct ruleset;
 

@@ -193,7 +193,7 @@ run_pattern(struct eval_context *c, const struct rule_def *d,
 	bool empty = false;
 
 	while (r->low < d->pub.max_hits) {
-		enum pattern_result m = pattern_match(d->pattern,
+		enum pattern_result m = pattern_find(d->pattern,
 		    c->scratch->matcher, &c->budget, subject, from, empty,
 		    groups, want);
 
@@ -260,7 +260,7 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 	    d->if_unset.ptr != NULL ? d->if_unset : SPAN_LIT("");
 	if (d->negated) {
 		/* a hit is where the pattern finds nothing */
-		enum pattern_result m = pattern_match(d->pattern,
+		enum pattern_result m = pattern_find(d->pattern,
 		    c->scratch->matcher, &c->budget, subject, 0, false, NULL, 0);
 
 		if (m == PATTERN_MISS)

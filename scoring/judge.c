@@ -362,8 +362,11 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 		OTHER_OPEN, struct open_test);
 	if (v->hits == NULL || v->open == NULL)
 		goto no_memory;
-	if (in->model != NULL && model_predict(in->model, in->message,
-		in->evidence, 5, in->arena, &prediction) != 0)
+	if (in->model != NULL && model_predict(in->model,
+		&(struct sample_source){ .message = in->message,
+		    .evidence = in->evidence,
+		    .delivered = in->envelope->source != ENVELOPE_SMTP },
+		5, in->arena, &prediction) != 0)
 		goto no_memory;
 	score_set = (in->evidence->dns.state == CHECK_NOT_RUN ? 0 : 1) +
 	    (prediction.active ? 2 : 0);

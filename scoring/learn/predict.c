@@ -1,0 +1,84 @@
+#include <errno.h>
+#include <math.h>
+
+#include "scoring/learn/internal.h"
+
+double
+group_log_odds(const struct model *m, const struct features *f, int group)
+{
+	double sum = 0;
+
+	for (int k = 0; k < SEGMENTS; k++) {
+		const uint32_t *index = f->index[k];
+		size_t n = f->count[k];
+		float part[4] = { 0 };
+		size_t i = 0;
+
+		if (segment_group[k] != group)
+			continue;
+		/* the table is far larger than any cache: ask early */
+		enum { AHEAD = 24 };
+		for (; i + AHEAD + 4 <= n; i += 4) {
+			for (int j = 0; j < 4; j++) {
+				__builtin_prefetch(&m->weights[index[i + AHEAD + j]]);
+				part[j] += m->weights[index[i + j]].w;
+			}
+		}
+		for (; i < n; i++)
+			part[0] += m->weights[index[i]].w;
+		sum += (double)f->value[k] *
+		    ((double)part[0] + (double)part[1] + (double)part[2] +
+			(double)part[3]);
+	}
+	return sum;
+}
+
+int
+model_predict_sample(const struct model *m, const struct sample *s,
+    size_t explain_count, struct arena *a,
+    struct model_prediction *ret_prediction)
+{
+	const struct model_header *h = m->header;
+	struct model_prediction p = { 0 };
+	double groups[GROUPS], joined;
+	struct features f;
+	int r;
+
+	r = features_make(s, h->count, a, &f);
+	if (r != 0)
+		return r;
+	for (int g = 0; g < GROUPS; g++)
+		groups[g] = group_log_odds(m, &f, g);
+	joined = join_log_odds(h, groups, s);
+	p.log_odds = calibrate_apply(&h->calibrate, joined);
+	p.active = h->ham >= h->need && h->spam >= h->need;
+	if (!p.active) {
+		p.why = h->ham < h->need && h->spam < h->need ?
+		    "has not yet learned enough mail" :
+		    h->ham < h->need ? "has not yet learned enough good mail" :
+		    "has not yet learned enough spam";
+	}
+	if (explain_count > 0) {
+		/* shares are parts of what is shown, after calibration; near
+		 * zero the ratio means nothing */
+		double scale = fabs(joined) > 0.5 ? p.log_odds / joined : 1;
+
+		r = explain_features(m, s, explain_count, fmax(scale, 0.05), a, &p);
+		if (r != 0)
+			return r;
+	}
+	*ret_prediction = p;
+	return 0;
+}
+
+int
+model_predict(const struct model *m, const struct sample_source *source,
+    size_t explain_count, struct arena *a,
+    struct model_prediction *ret_prediction)
+{
+	struct sample s;
+	int r = sample_make(source, a, &s);
+
+	return r != 0 ? r :
+	    model_predict_sample(m, &s, explain_count, a, ret_prediction);
+}

@@ -1,0 +1,217 @@
+/*
+ * Learning one label. Each group is a logistic regression with a rate per
+ * feature (AdaGrad): what was often wrong moves less.
+ *
+ * Labels are wrong at times. What the model knows firmly is believed over
+ * one label: the posterior that a label was flipped, under a flip rate that
+ * is itself estimated from the stream, dampens the step (never to nothing:
+ * a person who repeats himself is heard).
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "scoring/learn/internal.h"
+
+static const float RATE = 0.015f;
+static const float RATE_FLOOR = 0.01f; /* under the root */
+/* Right by so much is not worth a step (thick threshold) */
+static const double MARGIN = 6;
+
+/* Flip rate: prior 2 in 200, at most 1 in 10, used when both classes have
+ * been seen so often; a step is never dampened below NOISE_STEP. */
+static const double NOISE_FLIPS = 2, NOISE_SEEN = 200, NOISE_MOST = 0.1;
+enum { NOISE_NEED = 50 };
+static const double NOISE_STEP = 0.05;
+static const double NOISE_SHARPNESS = 1.5;
+
+static double
+sigmoid(double x)
+{
+	return 1 / (1 + exp(-x));
+}
+
+static double
+noise_rate(const struct model_header *h)
+{
+	return fmin(NOISE_MOST, h->noise_flips / h->noise_seen);
+}
+
+/* How much of the step to make */
+static double
+trust(struct model_header *h, double joined, bool spam, double weight)
+{
+	double rate = noise_rate(h);
+	double right = sigmoid(NOISE_SHARPNESS * (spam ? joined : -joined));
+	double flipped = rate * (1 - right) /
+	    ((1 - rate) * right + rate * (1 - right));
+
+	if (h->ham < NOISE_NEED || h->spam < NOISE_NEED)
+		return 1;
+	h->noise_flips += weight * flipped;
+	h->noise_seen += weight;
+	return fmax(NOISE_STEP, 1 - flipped);
+}
+
+static void
+step(struct weight *weights, const struct features *f, int group, double error)
+{
+	for (int k = 0; k < SEGMENTS; k++) {
+		const uint32_t *index = f->index[k];
+		float g = (float)error * f->value[k], gg = g * g, rg = RATE * g;
+
+		if (segment_group[k] != group)
+			continue;
+		for (size_t i = 0; i < f->count[k]; i++) {
+			struct weight *w = &weights[index[i]];
+
+			w->g += gg;
+			w->w += rg / sqrtf(RATE_FLOOR + w->g);
+		}
+	}
+}
+
+/* Features need memory: at most what one sample can ask for, kept here, so
+ * that learning cannot fail. */
+enum { SCRATCH_BYTES = 1 << 20 };
+
+void
+model_writer_learn(struct model_writer *w, const struct sample *s,
+    enum model_label label, double weight, int64_t event)
+{
+	struct model_header *h = w->header;
+	bool spam = label == MODEL_SPAM;
+	double groups[GROUPS], joined, trusted;
+	struct features f;
+
+	arena_reset(w->scratch);
+	if (features_make(s, h->count, w->scratch, &f) != 0)
+		return; /* cannot be: the scratch was sized for it */
+	for (int g = 0; g < GROUPS; g++)
+		groups[g] = group_log_odds(&w->model, &f, g);
+	joined = join_log_odds(h, groups, s);
+	calibrate_learn(&h->calibrate, joined, spam, weight);
+	trusted = trust(h, joined, spam, weight);
+	for (int g = 0; g < GROUPS; g++) {
+		double error = (spam ? 1 : 0) - sigmoid(groups[g]);
+
+		if ((spam ? groups[g] : -groups[g]) < MARGIN)
+			step(w->weights, &f, g, error * trusted * weight);
+	}
+	if (spam)
+		h->spam++;
+	else
+		h->ham++;
+	if (event > h->last_event)
+		h->last_event = event;
+}
+
+int
+model_writer_new(const struct model_options *options,
+    struct model_writer **ret_writer, struct error *err)
+{
+	size_t bytes = options != NULL && options->size_bytes != 0 ?
+	    options->size_bytes : (size_t)MODEL_DEFAULT_BYTES;
+	uint32_t count = (uint32_t)((bytes - MODEL_HEADER_BYTES) /
+	    sizeof(struct weight));
+	struct model_writer *w;
+	int r;
+
+	if (bytes < MODEL_MIN_BYTES || bytes > MODEL_MAX_BYTES)
+		return error_set(err, -EINVAL,
+		    "model size: not between 1 MB and 64 MB");
+	r = writer_alloc(count, &w, err);
+	if (r != 0)
+		return r;
+	memcpy(w->header->magic, MODEL_MAGIC, sizeof(w->header->magic));
+	w->header->version = MODEL_VERSION;
+	w->header->order = MODEL_ORDER;
+	w->header->count = count;
+	w->header->need = options != NULL && options->need != 0 ?
+	    options->need : MODEL_DEFAULT_NEED;
+	w->header->noise_flips = NOISE_FLIPS;
+	w->header->noise_seen = NOISE_SEEN;
+	calibrate_init(&w->header->calibrate);
+	*ret_writer = w;
+	return 0;
+}
+
+int
+writer_alloc(uint32_t count, struct model_writer **ret_writer,
+    struct error *err)
+{
+	struct model_writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return error_set(err, -ENOMEM, "out of memory");
+	w->memory_bytes = model_file_bytes(count);
+	w->memory = mmap(NULL, w->memory_bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->scratch = arena_new(SCRATCH_BYTES);
+	if (w->memory == MAP_FAILED || w->scratch == NULL) {
+		if (w->memory == MAP_FAILED)
+			w->memory = NULL;
+		model_writer_free(w);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	madvise(w->memory, w->memory_bytes, MADV_HUGEPAGE);
+	w->header = (struct model_header *)w->memory;
+	w->weights = (struct weight *)(w->memory + MODEL_HEADER_BYTES);
+	w->model = (struct model){ .refs = 1, .header = w->header,
+		.weights = w->weights };
+	*ret_writer = w;
+	return 0;
+}
+
+void
+model_writer_free(struct model_writer *w)
+{
+	if (w == NULL)
+		return;
+	if (w->memory != NULL)
+		munmap(w->memory, w->memory_bytes);
+	arena_free(w->scratch);
+	free(w);
+}
+
+const struct model *
+model_writer_model(const struct model_writer *w)
+{
+	return &w->model;
+}
+
+int
+model_replay(struct model_writer *w, model_event_fn *next, void *context,
+    size_t *ret_bad, struct error *err)
+{
+	struct model_event e;
+	struct sample s;
+	size_t bad = 0;
+	int r;
+
+	while ((r = next(context, &e)) > 0) {
+		if (e.id != 0 && e.id <= w->header->last_event)
+			continue;
+		if (sample_unpack(e.packed, &s) != 0 || !(e.weight > 0) ||
+		    e.weight > 1) {
+			bad++;
+			continue;
+		}
+		model_writer_learn(w, &s, e.label, e.weight, e.id);
+	}
+	if (ret_bad != NULL)
+		*ret_bad = bad;
+	return r == 0 ? 0 : error_set(err, r, "label events cannot be read");
+}
+
+void
+model_info(const struct model *m, struct model_info *ret_info)
+{
+	const struct model_header *h = m->header;
+
+	*ret_info = (struct model_info){ .ham = h->ham, .spam = h->spam,
+		.need = h->need, .last_event = h->last_event,
+		.noise = noise_rate(h),
+		.size_bytes = model_file_bytes(h->count) };
+}

@@ -106,7 +106,12 @@ void runtime_close(struct runtime *rt);
  * else NULL. The rules_dir default: the source's below the build tree. */
 const char *cli_config_path(const struct judge_options *o);
 const char *cli_rules_dir(void);
-/* Loads configuration and rules; faults are printed to stderr. */
+/* Loads configuration and rules; the daemon's words are known too, and
+ * checked, but mean nothing here. As engine_load(). */
+int cli_engine_load(const struct judge_options *o, bool keep_going,
+    struct diags *diags, struct engine **ret_engine, struct error *err);
+/* The same for a verb that judges: faults are printed to stderr and the
+ * exit code is returned. */
 int cli_load_engine(const struct judge_options *o, struct engine **ret_engine);
 
 /* Most bytes an arena of one message may take, given scan_size. */

@@ -7,13 +7,6 @@ static int
 lint(const struct judge_options *o, bool verbose)
 {
 	struct arena *a = arena_new(256 << 20);
-	struct engine_options eo = {
-		.config = cli_config_path(o),
-		.rules = o->rules,
-		.rules_count = o->rules_count,
-		.rules_dir = cli_rules_dir(),
-		.keep_going = true,
-	};
 	struct engine *engine = NULL;
 	struct error err = { "" };
 	struct diags diags;
@@ -23,7 +16,7 @@ lint(const struct judge_options *o, bool verbose)
 	if (a == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	diags_init(&diags, a);
-	r = engine_load(&eo, &diags, &engine, &err);
+	r = cli_engine_load(o, true, &diags, &engine, &err);
 	engine_unref(engine);
 	buf_init(&out, 512u << 20);
 	diags_format(&diags, verbose ? DIAG_NOTE : DIAG_WARNING, &out);

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "config.h"
+#include "milter/settings.h"
 
 int
 judge_options_init(struct judge_options *o, int argc)
@@ -116,9 +117,11 @@ cli_rules_dir(void)
 }
 
 int
-cli_load_engine(const struct judge_options *o, struct engine **ret_engine)
+cli_engine_load(const struct judge_options *o, bool keep_going,
+    struct diags *diags, struct engine **ret_engine, struct error *err)
 {
-	struct arena *a = arena_new(16 << 20);
+	struct milter_settings daemon;
+	struct settings_room room = { milter_settings_table, &daemon };
 	struct engine_options eo = {
 		.config = cli_config_path(o),
 		.rules = o->rules,
@@ -126,7 +129,23 @@ cli_load_engine(const struct judge_options *o, struct engine **ret_engine)
 		.rules_dir = cli_rules_dir(),
 		.model = o->model != NULL && strcmp(o->model, "none") != 0 ?
 		    o->model : NULL,
+		.rooms = &room,
+		.room_count = 1,
+		.keep_going = keep_going,
 	};
+	int r;
+
+	milter_settings_init(&daemon);
+	r = engine_load(&eo, diags, ret_engine, err);
+	if (r == 0 && eo.config != NULL)
+		milter_settings_check(&daemon, eo.config, diags);
+	return r;
+}
+
+int
+cli_load_engine(const struct judge_options *o, struct engine **ret_engine)
+{
+	struct arena *a = arena_new(16 << 20);
 	struct error err = { "" };
 	struct diags diags;
 	struct buf out;
@@ -135,8 +154,8 @@ cli_load_engine(const struct judge_options *o, struct engine **ret_engine)
 	if (a == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	diags_init(&diags, a);
-	r = engine_load(&eo, &diags, ret_engine, &err);
-	if (r != 0 || diags.errors != 0) {
+	r = cli_engine_load(o, false, &diags, ret_engine, &err);
+	if (diags.errors != 0) {
 		buf_init(&out, 16 << 20);
 		diags_format(&diags, DIAG_ERROR, &out);
 		fwrite(out.ptr, 1, out.len, stderr);

@@ -234,6 +234,8 @@ class Daemon:
         self.config_path = os.path.join(self.directory, "spamscore.conf")
         self.rules_path = os.path.join(self.directory, "rules.cf")
         self.listen = listen or "unix:" + self.socket_path
+        if self.listen.startswith("unix:"):
+            self.socket_path = self.listen[5:]
         self.args = args
         self.wrapper = list(wrapper)
         self.log = []

@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+"""Speed of the milter path: spamscored with the shipped rules, every message
+judged, against a do-nothing libmilter program, both behind one Postfix.
+smtp-source with 20 sessions and 4 kB messages; median of five interleaved
+pairs. Needs root. Argument: path of the null milter."""
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import both as b  # noqa: E402
+
+MESSAGES, PAIRS, BAR = int(os.environ.get("BENCH_MESSAGES", "3000")), 5, 0.85
+NULL_PORT = 2526
+tap = b.Tap()
+
+
+def rate(mx, port):
+    start = time.monotonic()
+    subprocess.run(["smtp-source", "-s", "20", "-l", "4096", "-m", str(MESSAGES),
+                    "-f", "sender@example.net", "-t", b.RCPT,
+                    f"127.0.0.1:{port}"], check=True)
+    took = time.monotonic() - start
+    mx.wait_idle(120)
+    return MESSAGES / took
+
+
+def main():
+    b.begin()
+    # the null milter's socket stands beside ours, in Postfix's chroot
+    second = f"{NULL_PORT} inet n - y - - smtpd\n  -o smtpd_milters=unix:spamscore/null.sock\n"
+    with b.both(args=["--offline", "--syslog"], settings={"virtual_transport": "discard:"},
+                rules_path=os.path.join(os.environ["SPAMSCORE_SOURCE"], "rules.d"),
+                master=second) as (d, mx):
+        null = subprocess.Popen([sys.argv[1], f"unix:{mx.queue}/spamscore/null.sock"])
+        try:
+            for port in (25, NULL_PORT):
+                rate(mx, port)  # warm
+            pairs = []
+            for i in range(PAIRS):
+                order = (25, NULL_PORT) if i % 2 else (NULL_PORT, 25)
+                r = {port: rate(mx, port) for port in order}
+                pairs.append((r[25], r[NULL_PORT], r[25] / r[NULL_PORT]))
+                print("# spamscored %.0f/s, null %.0f/s, ratio %.3f" % pairs[-1], flush=True)
+            median = statistics.median(p[2] for p in pairs)
+            with open(f"/proc/{d.process.pid}/stat", encoding="ascii") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            print("# spamscored: %.3f ms of processor time a message"
+                  % (1000 * cpu / (MESSAGES * (PAIRS + 1))))
+            with open(f"/proc/{d.process.pid}/status", encoding="ascii") as f:
+                print("# " + " ".join(" ".join(line.split()) for line in f
+                                      if line.startswith(("RssAnon", "Threads"))))
+            tap.ok(median >= BAR, f"median ratio {median:.3f} of a do-nothing milter, at least {BAR}")
+        finally:
+            null.kill()
+            null.wait()
+    return tap.done()
+
+
+sys.exit(main())

@@ -7,6 +7,11 @@
  * but a client must not fill memory with them. */
 enum { NAME_MAX_BYTES = 1024 };
 
+/* What must be deleted is remembered apart from all else, so that a message
+ * that exhausts message_memory still loses the fields that it forged: a
+ * million of them fit. */
+enum { EDITS_ARENA_BYTES = 64 << 20 };
+
 struct session *
 session_new(struct server *server)
 {
@@ -133,12 +138,15 @@ transaction_new(struct session *s)
 	if (t == NULL)
 		return NULL;
 	t->arena = arena_new((size_t)ms->message_memory);
-	if (t->arena == NULL) {
+	t->edit_arena = arena_new(EDITS_ARENA_BYTES);
+	if (t->arena == NULL || t->edit_arena == NULL) {
+		arena_free(t->arena);
+		arena_free(t->edit_arena);
 		free(t);
 		return NULL;
 	}
 	buf_init(&t->raw, (size_t)s->snapshot->scoring->scan_size);
-	edits_init(&t->edits, t->arena);
+	edits_init(&t->edits, t->edit_arena);
 	return t;
 }
 
@@ -308,6 +316,7 @@ session_end_message(struct session *s)
 		gather_free(t->gather);
 		buf_done(&t->raw);
 		arena_free(t->arena);
+		arena_free(t->edit_arena);
 		free(t);
 	}
 	atomic_fetch_sub(&s->server->in_flight, 1);

@@ -8,7 +8,7 @@
 #include "milter/session.h"
 
 struct transaction {
-	struct arena *arena;
+	struct arena *arena, *edit_arena;
 	struct buf raw;	       /* LF line ends, at most scan_size */
 	size_t size_bytes;     /* of the whole message, in that form */
 	size_t field_count;

@@ -1,7 +1,26 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ban/policy.h"
 #include "cli/cli.h"
+
+/* The ban helper reads the same file: its words are checked here too. */
+static void
+lint_ban_words(const char *path, struct arena *a, struct diags *diags)
+{
+	struct conf_lines lines;
+	struct ban_policy policy;
+	struct diags again;
+
+	/* faults of the file itself were reported by the engine */
+	diags_init(&again, a);
+	if (path == NULL || conf_read(a, path, CONF_MAX_FILE_BYTES, &lines,
+		&again, NULL) != 0)
+		return;
+	if (ban_policy_parse(a, &lines, &policy, diags) != 0)
+		diag_add(diags, DIAG_ERROR, path, 0, "out of memory");
+	ban_policy_done(&policy);
+}
 
 static int
 lint(const struct judge_options *o, bool verbose)
@@ -17,6 +36,8 @@ lint(const struct judge_options *o, bool verbose)
 		return cli_fail(EX_OSERR, "out of memory");
 	diags_init(&diags, a);
 	r = cli_engine_load(o, true, &diags, &engine, &err);
+	if (r != -ENOMEM)
+		lint_ban_words(cli_config_path(o), a, &diags);
 	engine_unref(engine);
 	buf_init(&out, 512u << 20);
 	diags_format(&diags, verbose ? DIAG_NOTE : DIAG_WARNING, &out);

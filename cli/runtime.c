@@ -131,6 +131,7 @@ cli_engine_load(const struct judge_options *o, bool keep_going,
 		    o->model : NULL,
 		.rooms = &room,
 		.room_count = 1,
+		.foreign_prefix = "ban_",
 		.keep_going = keep_going,
 	};
 	int r;

@@ -93,6 +93,7 @@ snapshot_load(const struct snapshot_options *o, const struct snapshot *old,
 		.rules_dir = o->rules_dir,
 		.rooms = &room,
 		.room_count = 1,
+		.foreign_prefix = "ban_",
 	};
 	r = engine_load(&eo, diags, &s->engine, err);
 	if (r == 0) {

@@ -34,7 +34,9 @@ config_read(struct engine *e, const struct engine_options *o,
 	}
 	for (size_t i = 0; i < lines.count; i++)
 		if (conf_apply(&lines.lines[i], rooms, room_count, e->arena,
-			diags) == CONF_UNKNOWN)
+			diags) == CONF_UNKNOWN &&
+		    !(o->foreign_prefix != NULL &&
+			span_istarts(lines.lines[i].key, o->foreign_prefix)))
 			diag_add(diags, DIAG_ERROR, lines.lines[i].file,
 			    lines.lines[i].number, "unknown setting \"%.*s\"",
 			    SPAN_ARG(lines.lines[i].key));

@@ -26,6 +26,9 @@ struct engine_options {
 	/* further tables of settings (milter, ban) for the same files */
 	const struct settings_room *rooms;
 	size_t room_count;
+	/* words of another program that shares the configuration file and
+	 * checks them itself, by their prefix; NULL: none */
+	const char *foreign_prefix;
 	bool keep_going;	     /* lint */
 };
 

@@ -1,11 +1,18 @@
 #include "scoring/rules/eval.h"
 
-extern const struct eval_family eval_header, eval_header_forged, eval_relay;
+extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
+extern const struct eval_family eval_header, eval_header_forged;
+extern const struct eval_family eval_own;
+extern const struct eval_family eval_relay;
 
 /* One line a family; the order does not matter, names are unique. */
 const struct eval_family *const eval_families[] = {
+	&eval_dkim,
+	&eval_dmarc,
 	&eval_header,
 	&eval_header_forged,
+	&eval_own,
 	&eval_relay,
+	&eval_spf,
 	NULL,
 };

@@ -79,6 +79,8 @@ class Stack:
         helper = self.spawn("helper.log", os.path.join(self.build, "ban", "spamscore-banhelper"), "--config", config,
                             "--foreground")
         self.wait_socket(os.path.join(sockets, "milter.sock"), helper, "helper.log")
+        wait_for("ipset of the helper", lambda: self.net.run_server(
+            "ipset", "list", "-n", "spamscore-mail6", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0)
         # the firewall line of dist/iptables
         for command, name in (("iptables", "spamscore-mail4"), ("ip6tables", "spamscore-mail6")):
             self.net.run_server(command, "-I", "INPUT", "-p", "tcp", "--dport", "25", "-m", "set", "--match-set",

@@ -2,6 +2,7 @@
 
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_header, eval_header_forged;
+extern const struct eval_family eval_identity;
 extern const struct eval_family eval_own;
 extern const struct eval_family eval_relay;
 
@@ -11,6 +12,7 @@ const struct eval_family *const eval_families[] = {
 	&eval_dmarc,
 	&eval_header,
 	&eval_header_forged,
+	&eval_identity,
 	&eval_own,
 	&eval_relay,
 	&eval_spf,

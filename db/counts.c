@@ -148,15 +148,24 @@ tally_merge(struct tally *a, const struct tally *b)
 }
 
 void
-tally_add(struct tally *t, double ham, double spam, int64_t now)
+tally_add_both(struct tally *t, double ham, double spam, double recent_ham,
+    double recent_spam, int64_t now)
 {
 	struct tally one = { .seconds = clamp_time(now),
 		.ham = (float)ham, .spam = (float)spam,
-		.recent_ham = (float)ham, .recent_spam = (float)spam };
+		.recent_ham = (float)recent_ham,
+		.recent_spam = (float)recent_spam };
 
-	if (!isfinite(one.ham) || !isfinite(one.spam))
+	if (!isfinite(one.ham) || !isfinite(one.spam) ||
+	    !isfinite(one.recent_ham) || !isfinite(one.recent_spam))
 		return;
 	tally_merge(t, &one);
+}
+
+void
+tally_add(struct tally *t, double ham, double spam, int64_t now)
+{
+	tally_add_both(t, ham, spam, ham, spam, now);
 }
 
 void

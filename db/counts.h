@@ -48,6 +48,9 @@ bool counts_decode(const void *p, size_t n, struct counts *ret_counts);
 
 /* Adds one observation made at `now`. */
 void tally_add(struct tally *t, double ham, double spam, int64_t now);
+/* The same where the last hour weighs otherwise than the month. */
+void tally_add_both(struct tally *t, double ham, double spam,
+    double recent_ham, double recent_spam, int64_t now);
 /* Adds b to a, both decayed to the later of the two times. */
 void tally_merge(struct tally *a, const struct tally *b);
 /* c with d's observations added; spreads are joined. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "db/internal.h"
+#include "db/labels.h"
 
 static int
 exec(sqlite3 *db, const char *sql)
@@ -72,17 +73,63 @@ expire_greylist(struct writer *w, int64_t now)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int
-expire_step(struct writer *w, int64_t now)
+/* Labels and correspondents are few and long-lived: once a round. */
+static int
+expire_rest(struct writer *w, int64_t now)
 {
+	static const struct {
+		const char *sql;
+		int64_t age;
+	} rest[] = {
+		/* after thirteen half-lives a label weighs nothing; that the
+		 * message was labelled stays known for as long */
+		{ "DELETE FROM label_identity WHERE (message,user) IN"
+		  " (SELECT message,user FROM label WHERE seen<?1)",
+		    13 * (int64_t)COUNTS_HALF_LIFE_SEC },
+		{ "DELETE FROM label WHERE seen<?1 AND time<?1",
+		    13 * (int64_t)COUNTS_HALF_LIFE_SEC },
+		{ "DELETE FROM correspondent WHERE time<?1", CORRESPONDENT_SEC },
+	};
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]) &&
+	    rc == SQLITE_OK; i++) {
+		sqlite3_stmt *st = NULL;
+
+		rc = sqlite3_prepare_v2(w->db, rest[i].sql, -1, &st, NULL);
+		if (rc == SQLITE_OK) {
+			sqlite3_bind_int64(st, 1, now - rest[i].age);
+			rc = writer_step(st);
+		}
+		sqlite3_finalize(st);
+	}
+	return rc;
+}
+
+int
+expire_step(struct store *s, int64_t now)
+{
+	struct writer *w = &s->writer;
+	int64_t age, size;
 	int rc = exec(w->db, "BEGIN IMMEDIATE");
 
 	if (rc != SQLITE_OK)
 		return rc;
-	rc = expire_reputation(w, now);
-	/* the greylist is small: once in each round over the other table */
-	if (rc == SQLITE_OK && w->cursor_len == 0)
-		rc = expire_greylist(w, now);
+	pthread_mutex_lock(&s->lock);
+	age = s->log_age;
+	size = s->log_size;
+	pthread_mutex_unlock(&s->lock);
+	rc = log_expire(w, now, age, size);
+	if (rc == SQLITE_OK && monotonic_ms() >= w->next_round_ms) {
+		rc = expire_reputation(w, now);
+		/* the rest once in each round over the large table */
+		if (rc == SQLITE_OK && w->cursor_len == 0) {
+			rc = expire_greylist(w, now);
+			if (rc == SQLITE_OK)
+				rc = expire_rest(w, now);
+			w->next_round_ms = monotonic_ms() + STORE_ROUND_MS;
+		}
+	}
 	if (rc == SQLITE_OK)
 		rc = exec(w->db, "COMMIT");
 	if (rc != SQLITE_OK)

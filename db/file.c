@@ -26,6 +26,25 @@ file_same(const struct file_id *a, const struct file_id *b)
 	return a->dev == b->dev && a->ino == b->ino;
 }
 
+void
+file_give_to_owner(int fd, const char *path)
+{
+	char folder[4200];
+	char *slash;
+	struct stat st;
+
+	if (geteuid() != 0)
+		return;
+	snprintf(folder, sizeof(folder), "%s", path);
+	slash = strrchr(folder, '/');
+	if (slash == NULL)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		slash[slash == folder] = '\0';
+	if (stat(folder, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+		return; /* then it stays root's, as any file that root makes */
+}
+
 /* One writing process: an open file description lock, which dies with the
  * process and is not lost when another descriptor of the file is closed. */
 int
@@ -38,6 +57,7 @@ file_lock(struct store *s, struct error *err)
 	if (fd < 0)
 		return error_set(err, -errno, "cannot open lock file \"%s\": %s",
 		    s->lock_path, strerror(errno));
+	file_give_to_owner(fd, s->path);
 	if (fcntl(fd, F_OFD_SETLK, &fl) != 0) {
 		int e = errno;
 
@@ -181,6 +201,7 @@ open_once(struct store *s, sqlite3 **ret_db, struct file_id *ret_file,
 		    FAULT_READ_ONLY : FAULT_IO;
 		return SQLITE_CANTOPEN;
 	}
+	file_give_to_owner(fd, s->path);
 	close(fd);
 	if (!file_identify(s->path, &before))
 		return SQLITE_CANTOPEN;

@@ -37,13 +37,11 @@ store_greylist_put(struct store *s, const char *key, bool passed, int64_t now)
 
 	if (s->mode != STORE_WRITE)
 		return;
-	op = calloc(1, sizeof(*op) + GREYLIST_KEY_BYTES);
+	op = op_new(OP_GREYLIST, GREYLIST_KEY_BYTES);
 	if (op == NULL)
 		return;
-	op->kind = OP_GREYLIST;
 	op->now = now;
 	op->passed = passed;
-	op->key_len = GREYLIST_KEY_BYTES;
 	greylist_store_key(key, (unsigned char *)op->key);
 	pthread_mutex_lock(&s->lock);
 	s->clock = now;

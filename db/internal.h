@@ -27,6 +27,9 @@ enum {
 	STORE_DEFAULT_BUSY_MS = 100,
 	STORE_STORED_KEY = IDENTITY_KEY_BYTES + 1,
 	GREYLIST_KEY_BYTES = 16,
+	ADDRESS_KEY_BYTES = 16,
+	SECRET_BYTES = 32,
+	STORE_ROUND_MS = 600000, /* from one full expiry to the next */
 	/* RFC 6647 5: forget a client that never came back, and one that
 	 * passed but was not seen for a good month */
 	GREYLIST_PENDING_SEC = 2 * 86400,
@@ -41,7 +44,9 @@ enum fault {
 /* who meets a fault: it has healed when that side works again */
 enum side { SIDE_WRITE, SIDE_READ, SIDES };
 
-enum op_kind { OP_REPUTATION, OP_GREYLIST, OP_CALL };
+enum op_kind {
+	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG, OP_CALL
+};
 
 /* Runs inside a transaction of its own on the writer thread; a negative
  * return (an SQLite code is mapped by store_error) rolls it back. */
@@ -61,11 +66,11 @@ struct op {
 	enum op_kind kind;
 	uint64_t seq;
 	struct call *call; /* OP_CALL */
-	int64_t now;	   /* OP_GREYLIST */
-	bool passed;
+	int64_t now;
+	bool passed;	   /* OP_GREYLIST */
 	struct counts counts; /* OP_REPUTATION */
 	size_t key_len;
-	char key[];
+	char *key;	   /* in the same allocation */
 };
 
 struct file_id {
@@ -78,10 +83,15 @@ struct writer {
 	struct file_id file;
 	sqlite3_stmt *begin, *commit, *rollback;
 	sqlite3_stmt *reputation_put, *greylist_put;
+	sqlite3_stmt *log_put, *log_address_put;
 	int wal_pages; /* not yet in the database */
+	bool wants_truncate; /* erased text must not stay in the WAL */
+	bool log_counted;
+	int64_t log_bytes;
 	/* upkeep: where the scan for expired rows goes on */
 	char cursor[STORE_STORED_KEY];
 	size_t cursor_len;
+	int64_t next_round_ms; /* monotonic */
 };
 
 struct reader {
@@ -90,6 +100,7 @@ struct reader {
 	struct file_id file;
 	sqlite3_stmt *begin, *end;
 	sqlite3_stmt *reputation_get, *reputation_scan, *greylist_get;
+	sqlite3_stmt *correspondent_get;
 };
 
 struct store {
@@ -113,11 +124,13 @@ struct store {
 	uint64_t attempts_failed;   /* flush must not wait for ever */
 	bool stop, urgent, file_gone, saw_corrupt;
 	uint64_t dropped;	    /* updates lost since the last fault began */
+	int64_t log_age, log_size;  /* limits of the verdict log */
 	int64_t clock;		    /* the last `now` of a caller */
 	unsigned faults[SIDES];	    /* bits of enum fault */
 	struct reader *idle;
 	unsigned readers;	    /* open, idle or in use */
 
+	unsigned char secret[SECRET_BYTES]; /* set once, in store_open() */
 	struct op **batch; /* the writer's, STORE_BATCH_OPS of them */
 	struct writer writer;
 };
@@ -148,7 +161,21 @@ int file_backup(sqlite3 *db, const char *to);
 /* SQLITE_OK, SQLITE_CORRUPT, or why it cannot be said */
 int file_check(sqlite3 *db);
 
+/* As root: the owner of the folder shall own it, or else the daemon could
+ * not use what the command made. */
+void file_give_to_owner(int fd, const char *path);
+
+/* secret.c */
+void secret_load(struct store *s);
+void secret_hash(struct store *s, const char *address,
+    unsigned char out[ADDRESS_KEY_BYTES]);
+
 /* writer.c */
+int64_t monotonic_ms(void);
+/* Steps to the end and resets. */
+int writer_step(sqlite3_stmt *st);
+/* Zeroed, with room for a key; NULL: no memory. */
+struct op *op_new(enum op_kind kind, size_t key_len);
 void *writer_main(void *store);
 bool writer_open(struct store *s);
 void writer_close(struct store *s);
@@ -176,6 +203,9 @@ size_t identity_store_key(const struct identity *id,
     char out[STORE_STORED_KEY]);
 void greylist_store_key(const char *key, unsigned char out[GREYLIST_KEY_BYTES]);
 /* One step of expiry; an SQLite code. */
-int expire_step(struct writer *w, int64_t now);
+int expire_step(struct store *s, int64_t now);
+int log_apply(struct writer *w, const struct op *op);
+int log_expire(struct writer *w, int64_t now, int64_t age, int64_t size);
+int correspondent_apply(struct writer *w, const struct op *op);
 
 #endif

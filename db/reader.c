@@ -14,6 +14,8 @@ static const char reputation_scan_sql[] =
     " ORDER BY identity LIMIT ?2";
 static const char greylist_get_sql[] =
     "SELECT first_seen,last_seen,passed FROM greylist WHERE key=?1";
+static const char correspondent_get_sql[] =
+    "SELECT 1 FROM correspondent WHERE address=?1 AND time>=?2 LIMIT 1";
 
 static void
 reader_close(struct reader *r)
@@ -23,6 +25,7 @@ reader_close(struct reader *r)
 	sqlite3_finalize(r->reputation_get);
 	sqlite3_finalize(r->reputation_scan);
 	sqlite3_finalize(r->greylist_get);
+	sqlite3_finalize(r->correspondent_get);
 	sqlite3_close(r->db);
 	free(r);
 }
@@ -40,6 +43,7 @@ reader_open(struct store *s, struct reader **ret_reader)
 		{ reputation_get_sql, &r->reputation_get },
 		{ reputation_scan_sql, &r->reputation_scan },
 		{ greylist_get_sql, &r->greylist_get },
+		{ correspondent_get_sql, &r->correspondent_get },
 	};
 	int rc;
 

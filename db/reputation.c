@@ -84,10 +84,8 @@ store_reputation_add(struct store *s, const struct identity *ids,
 		size_t n = identity_store_key(&ids[i], key);
 		struct op *op;
 
-		if (n == 0 || (op = calloc(1, sizeof(*op) + n)) == NULL)
+		if (n == 0 || (op = op_new(OP_REPUTATION, n)) == NULL)
 			continue;
-		op->kind = OP_REPUTATION;
-		op->key_len = n;
 		memcpy(op->key, key, n);
 		tally_add(&op->counts.seen, ham, spam, now);
 		/* an address and a single client are one author by themselves */

@@ -23,3 +23,80 @@ CREATE TABLE greylist (
 	last_seen INTEGER NOT NULL,
 	passed INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- step 2
+
+-- What was said about each message. record: the verdict as JSON, deflated.
+-- identities: stored keys of table reputation, each with a NUL behind it;
+-- ham and spam: what the verdict counted in them by itself. message: the
+-- identity of the message (the same after delivery), for labels.
+CREATE TABLE verdict (
+	number INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	time INTEGER NOT NULL,
+	action INTEGER NOT NULL,
+	score REAL NOT NULL,
+	mail_from TEXT NOT NULL,
+	queue_id TEXT NOT NULL,
+	message BLOB NOT NULL,
+	identities BLOB NOT NULL,
+	ham REAL NOT NULL,
+	spam REAL NOT NULL,
+	bytes INTEGER NOT NULL,
+	record BLOB NOT NULL
+);
+CREATE INDEX verdict_time ON verdict(time, number, bytes);
+CREATE INDEX verdict_message ON verdict(message, number);
+-- Keyed hashes of all addresses of a message, so that one person's can be
+-- found and erased.
+CREATE TABLE verdict_address (
+	address BLOB NOT NULL,
+	number INTEGER NOT NULL,
+	PRIMARY KEY (address, number)
+) WITHOUT ROWID;
+CREATE INDEX verdict_address_number ON verdict_address(number);
+
+-- What people said, and the only truth about it: the labels' part of every
+-- record in reputation is computed from these two tables. time: when it was
+-- said; seen: when the message came. ham_fed, spam_fed: what the filter had
+-- counted for the message, which the label takes back.
+CREATE TABLE label (
+	message BLOB NOT NULL,
+	user TEXT NOT NULL,
+	spam INTEGER NOT NULL,
+	weight REAL NOT NULL,
+	source TEXT NOT NULL,
+	time INTEGER NOT NULL,
+	seen INTEGER NOT NULL,
+	ham_fed REAL NOT NULL,
+	spam_fed REAL NOT NULL,
+	PRIMARY KEY (message, user)
+) WITHOUT ROWID;
+CREATE INDEX label_user ON label(user, time);
+CREATE TABLE label_identity (
+	identity BLOB NOT NULL,
+	message BLOB NOT NULL,
+	user TEXT NOT NULL,
+	PRIMARY KEY (identity, message, user)
+) WITHOUT ROWID;
+CREATE INDEX label_identity_message ON label_identity(message, user);
+
+-- When each source taught last, and when it last failed to.
+CREATE TABLE learning (
+	source TEXT NOT NULL PRIMARY KEY,
+	learned INTEGER NOT NULL DEFAULT 0,
+	last_learned INTEGER NOT NULL DEFAULT 0,
+	failed INTEGER NOT NULL DEFAULT 0,
+	last_failed INTEGER NOT NULL DEFAULT 0,
+	why TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+-- Whom our own users wrote to; both as keyed hashes.
+CREATE TABLE correspondent (
+	address BLOB NOT NULL,
+	account BLOB NOT NULL,
+	first INTEGER NOT NULL,
+	time INTEGER NOT NULL,
+	PRIMARY KEY (address, account)
+) WITHOUT ROWID;
+CREATE INDEX correspondent_account ON correspondent(account, time);

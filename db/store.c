@@ -87,6 +87,8 @@ store_open(const struct store_options *o, struct store **ret_store,
 		return error_set(err, -ENOMEM, "no memory");
 	if (o->mode == STORE_READ) {
 		rc = open_read(s, err);
+		if (rc == 0)
+			secret_load(s);
 	} else {
 		rc = stat(s->path, &st) == 0 && !S_ISREG(st.st_mode) ?
 		    error_set(err, -EINVAL, "\"%s\" is not a regular file",
@@ -94,8 +96,10 @@ store_open(const struct store_options *o, struct store **ret_store,
 		/* Whatever is wrong with the file now may be over in a minute:
 		 * the fault is told, the writer goes on trying, and mail is
 		 * scored without it. */
-		if (rc == 0)
+		if (rc == 0) {
+			secret_load(s);
 			writer_open(s);
+		}
 		if (rc == 0)
 			rc = -pthread_create(&s->thread, NULL, writer_main, s);
 		if (rc == 0)

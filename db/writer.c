@@ -24,6 +24,26 @@ static const char greylist_put_sql[] =
     "  THEN excluded.passed ELSE max(passed,excluded.passed) END,"
     " last_seen=max(last_seen,excluded.last_seen)";
 
+static const char log_put_sql[] =
+    "INSERT OR IGNORE INTO verdict(id,time,action,score,mail_from,queue_id,"
+    "message,identities,ham,spam,bytes,record)"
+    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
+static const char log_address_put_sql[] =
+    "INSERT OR IGNORE INTO verdict_address(address,number) VALUES(?1,?2)";
+
+struct op *
+op_new(enum op_kind kind, size_t key_len)
+{
+	struct op *op = calloc(1, sizeof(*op) + key_len);
+
+	if (op != NULL) {
+		op->kind = kind;
+		op->key = (char *)(op + 1);
+		op->key_len = key_len;
+	}
+	return op;
+}
+
 static void
 merge_counts(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
@@ -62,11 +82,16 @@ writer_close(struct store *s)
 	sqlite3_finalize(w->rollback);
 	sqlite3_finalize(w->reputation_put);
 	sqlite3_finalize(w->greylist_put);
+	sqlite3_finalize(w->log_put);
+	sqlite3_finalize(w->log_address_put);
 	sqlite3_close(w->db);
 	w->db = NULL;
 	w->begin = w->commit = w->rollback = NULL;
 	w->reputation_put = w->greylist_put = NULL;
+	w->log_put = w->log_address_put = NULL;
 	w->wal_pages = 0;
+	w->log_counted = false;
+	w->cursor_len = 0;
 }
 
 bool
@@ -82,6 +107,8 @@ writer_open(struct store *s)
 		{ "ROLLBACK", &w->rollback },
 		{ reputation_put_sql, &w->reputation_put },
 		{ greylist_put_sql, &w->greylist_put },
+		{ log_put_sql, &w->log_put },
+		{ log_address_put_sql, &w->log_address_put },
 	};
 	enum fault f;
 	int rc = file_open_writer(s, &w->db, &w->file, &f);
@@ -107,8 +134,8 @@ writer_open(struct store *s)
 	return true;
 }
 
-static int
-step_once(sqlite3_stmt *st)
+int
+writer_step(sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st), again = sqlite3_reset(st);
 
@@ -125,6 +152,9 @@ op_compare(const void *a, const void *b)
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
+	/* neighbours share pages; where the order in time matters it stays */
+	if (x->kind != OP_REPUTATION)
+		return x->seq < y->seq ? -1 : x->seq > y->seq;
 	order = memcmp(x->key, y->key, n);
 	if (order == 0 && x->key_len != y->key_len)
 		order = x->key_len < y->key_len ? -1 : 1;
@@ -141,8 +171,10 @@ apply_sorted(struct writer *w, struct op **ops, size_t n)
 	for (size_t i = 0; i < n && rc == SQLITE_OK;) {
 		struct op *o = ops[i++];
 
-		if (o->kind == OP_GREYLIST) {
-			rc = greylist_apply(w, o);
+		if (o->kind != OP_REPUTATION) {
+			rc = o->kind == OP_GREYLIST ? greylist_apply(w, o) :
+			    o->kind == OP_LOG ? log_apply(w, o) :
+			    correspondent_apply(w, o);
 			continue;
 		}
 		if (i < n && ops[i]->kind == o->kind &&
@@ -206,14 +238,14 @@ run_batch(struct store *s, struct op **ops, size_t n)
 	struct writer *w = &s->writer;
 	int rc;
 
-	rc = step_once(w->begin);
+	rc = writer_step(w->begin);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = apply_sorted(w, ops, n);
 	if (rc == SQLITE_OK)
-		rc = step_once(w->commit);
+		rc = writer_step(w->commit);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(w->db))
-		step_once(w->rollback);
+		writer_step(w->rollback);
 	return rc;
 }
 
@@ -227,15 +259,15 @@ run_call(struct store *s, struct call *c)
 
 	rc = sqlite3_exec(w->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = step_once(w->begin);
+		rc = writer_step(w->begin);
 	if (rc == SQLITE_OK) {
 		c->rc = c->fn(s, w->db, c->context, c->err);
 		if (c->rc >= 0)
-			rc = step_once(w->commit);
+			rc = writer_step(w->commit);
 		else if (sqlite3_errcode(w->db) != SQLITE_OK)
 			rc = sqlite3_errcode(w->db);
 		if (!sqlite3_get_autocommit(w->db))
-			step_once(w->rollback);
+			writer_step(w->rollback);
 	}
 	sqlite3_exec(w->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
 	if (rc != SQLITE_OK && rc != SQLITE_ROW && rc != SQLITE_DONE &&
@@ -251,6 +283,11 @@ checkpoint(struct writer *w)
 {
 	int left = 0, done = 0;
 
+	if (w->wants_truncate) {
+		w->wants_truncate = sqlite3_wal_checkpoint_v2(w->db, NULL,
+		    SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
+		return;
+	}
 	if (w->wal_pages == 0)
 		return;
 	/* PASSIVE waits for nobody; when readers have kept the log from
@@ -283,7 +320,7 @@ writer_work(struct store *s, struct op **ops, size_t n)
 	if (rc == SQLITE_OK) {
 		if (n > 0)
 			fault_heal(s, SIDE_WRITE);
-		if (w->wal_pages > STORE_WAL_PAGES)
+		if (w->wal_pages > STORE_WAL_PAGES || w->wants_truncate)
 			checkpoint(w);
 		return true;
 	}
@@ -313,9 +350,9 @@ upkeep(struct store *s)
 	pthread_mutex_unlock(&s->lock);
 	if (now == 0)
 		return;
-	rc = expire_step(w, now);
+	rc = expire_step(s, now);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(w->db))
-		step_once(w->rollback);
+		writer_step(w->rollback);
 	if (rc != SQLITE_OK && fault_of(rc, w->db) == FAULT_CORRUPT)
 		writer_corrupt(s);
 	else if (rc == SQLITE_OK)
@@ -384,8 +421,7 @@ take(struct store *s, struct op **ops)
 static void
 put_back(struct store *s, struct op **ops, size_t n)
 {
-	/* their order among each other does not matter any more: counts add
-	 * up in any order, and greylist sightings keep the first */
+	/* in whatever order: they are sorted again before the next attempt */
 	for (size_t i = n; i-- > 0;) {
 		ops[i]->next = s->first;
 		if (s->first == NULL)
@@ -394,7 +430,7 @@ put_back(struct store *s, struct op **ops, size_t n)
 	}
 }
 
-static int64_t
+int64_t
 monotonic_ms(void)
 {
 	struct timespec t;
@@ -521,10 +557,9 @@ store_call(struct store *s, store_call_fn *fn, void *context,
 	if (s->mode != STORE_WRITE)
 		return error_set(err, -EROFS, "\"%s\" is open for reading only",
 		    s->path);
-	op = calloc(1, sizeof(*op));
+	op = op_new(OP_CALL, 0);
 	if (op == NULL)
 		return error_set(err, -ENOMEM, "no memory");
-	op->kind = OP_CALL;
 	op->call = &call;
 	writer_queue(s, op);
 	pthread_mutex_lock(&s->lock);

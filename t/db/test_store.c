@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "db/counts.h"
+#include "db/schema.h"
 #include "db/store.h"
 #include "t/tap.h"
 
@@ -441,6 +442,77 @@ test_locked(void)
 	store_close(s);
 }
 
+static int
+version_of(const char *file)
+{
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	int v = -1;
+
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) ==
+	    SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		v = sqlite3_column_int(st, 0);
+		sqlite3_finalize(st);
+	}
+	sqlite3_close(db);
+	return v;
+}
+
+static void
+test_migration(void)
+{
+	struct tally t = { 0 };
+	struct counts c = { 0 };
+	unsigned char value[COUNTS_MAX_BYTES];
+	char bak[160], sql[200];
+	struct store *s;
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	size_t n;
+
+	unlink(path);
+	tally_add(&t, 2, 0, T0);
+	c.seen = t;
+	n = counts_encode(&c, value);
+	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, schema_steps[0], NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(db, "INSERT INTO reputation VALUES(?1,?2)", -1, &st,
+		NULL) != SQLITE_OK)
+		abort();
+	sqlite3_bind_blob(st, 1, "sold.example", 12, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 2, value, (int)n, SQLITE_STATIC);
+	sqlite3_step(st);
+	sqlite3_finalize(st);
+	sqlite3_exec(db, "PRAGMA user_version=1", NULL, NULL, NULL);
+	sqlite3_close(db);
+	s = open_store(STORE_WRITE);
+	tap_is_double(one(s, IDENTITY_SPF, "old.example", T0).ham, 2,
+	    "what the first version wrote is read");
+	store_close(s);
+	tap_is_int(version_of(path), schema_version, "the file is the newest");
+	snprintf(bak, sizeof(bak), "%s.v1.bak", path);
+	tap_is_int(version_of(bak), 1, "the copy is as it was");
+	/* the way back that the schema describes */
+	rename(bak, path);
+	s = open_store(STORE_WRITE);
+	tap_is_double(one(s, IDENTITY_SPF, "old.example", T0).ham, 2,
+	    "the copy can take its place");
+	store_close(s);
+
+	hush();
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", schema_version + 1);
+	sqlite3_open(path, &db);
+	sqlite3_exec(db, sql, NULL, NULL, NULL);
+	sqlite3_close(db);
+	s = open_store(STORE_WRITE);
+	tap_ok(s != NULL && strstr(said, "is not of this version") != NULL,
+	    "a file of a later version is said");
+	store_close(s);
+	tap_is_int(version_of(path), schema_version + 1, "and left alone");
+	unlink(path);
+}
+
 static void
 test_expiry(void)
 {
@@ -497,6 +569,7 @@ main(void)
 	test_removed();
 	test_locked();
 	test_expiry();
+	test_migration();
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return tap_done();
 }

@@ -1,0 +1,78 @@
+/*
+ * labels - what people said about messages, and whom they wrote to.
+ *
+ * A label is one person's word on one message, told apart by the message's
+ * identity: saying it twice is saying it once, saying the other replaces it,
+ * forgetting it leaves nothing behind. Counts in reputation follow from the
+ * labels that stand: each change computes those of the identities concerned
+ * anew, so that learn and forget give back what was there, bit for bit.
+ *
+ * Whom a message came from is known from the verdict log only: what a
+ * delivered file claims about its own past is not believed.
+ *
+ * One person's labels on one identity weigh less the more there are: the
+ * n-th of thirty days 1/sqrt(n), within an hour half of the one before.
+ */
+#ifndef DB_LABELS_H
+#define DB_LABELS_H
+
+#include "db/log.h"
+
+enum label_class { LABEL_NONE, LABEL_HAM, LABEL_SPAM };
+
+struct label_request {
+	unsigned char message[MESSAGE_IDENTITY_BYTES];
+	enum label_class class; /* NONE: forget what this user said */
+	const char *user;	/* whose word it is */
+	const char *source;	/* "imap", "command", ...: for the doctor */
+	double weight;		/* 1 is a person's */
+	int64_t now;
+	int64_t max_per_hour;	/* of this user; 0: no limit */
+};
+
+struct label_result {
+	bool changed;
+	bool known; /* the verdict log knows whom the message came from */
+	enum label_class was, is;	    /* this user's word */
+	enum label_class all_was, all_is;   /* of all users together */
+};
+
+/* Runs inside the transaction, after the change: what must happen with it or
+ * not at all (the model). Negative: nothing has changed. */
+typedef int label_also_fn(void *context, const struct label_result *result,
+    struct error *err);
+
+/* On disk when it returns. 0; -EDQUOT: over max_per_hour; -EAGAIN, -EROFS;
+ * or what `also` (may be NULL) returned. */
+int store_label(struct store *s, const struct label_request *request,
+    label_also_fn *also, void *context, struct label_result *ret_result,
+    struct error *err);
+/* The identity under which a logged verdict's message can be labelled. */
+int store_label_find(struct store *s, const char *verdict_id,
+    unsigned char ret_message[MESSAGE_IDENTITY_BYTES], struct error *err);
+
+/* For the doctor: when each source taught, or failed to. */
+struct learning {
+	const char *source, *why;
+	int64_t learned, last_learned, failed, last_failed;
+};
+void store_learning_failed(struct store *s, const char *source,
+    const char *why, int64_t now);
+int store_learning_list(struct store *s, struct arena *a,
+    struct learning **ret_list, size_t *ret_count, struct error *err);
+
+/* An authenticated user wrote to this address. Queued. Each account is held
+ * to CORRESPONDENT_DAY new addresses a day and CORRESPONDENT_ACCOUNT
+ * altogether, the oldest giving way; more is bulk, not correspondence. */
+enum {
+	CORRESPONDENT_DAY = 100,
+	CORRESPONDENT_ACCOUNT = 2000,
+	CORRESPONDENT_SEC = 2 * 365 * 86400,
+};
+void store_correspondent_add(struct store *s, const char *account,
+    const char *address, int64_t now);
+/* 0 or -EAGAIN */
+int store_correspondent_get(struct store *s, const char *address,
+    int64_t now, bool *ret_known, struct error *err);
+
+#endif

@@ -51,11 +51,18 @@ put_field(struct writer *w, json_t *object, const char *key,
     const struct message *m, const char *name)
 {
 	struct field *f = message_find(m, name, 0);
+	struct span s;
 
-	if (f == NULL)
+	if (f == NULL) {
 		put(w, object, key, json_null());
-	else
-		put_span(w, object, key, span_trim(field_decoded(m, f)));
+		return;
+	}
+	/* rules see bytes without a charset as Windows-1252; here they are
+	 * shown as what they are: no UTF-8 */
+	s = field_unfolded(m, f);
+	if (memmem(s.ptr, s.len, "=?", 2) != NULL)
+		s = field_decoded(m, f);
+	put_span(w, object, key, span_trim(s));
 }
 
 /* The word of RFC 8601, or null for what was not run */

@@ -220,9 +220,12 @@ configure(struct dns_unbound *u, const struct dns_options *o,
 			    "resolver option \"%s\": %s", options[i].option,
 			    ub_strerror(rc));
 	}
-	/* "test." is answered locally otherwise */
-	ub_ctx_zone_add(u->ctx, "test.", "transparent");
 	if (o->trust_anchor != NULL) {
+		/* it would be missed at the first query only */
+		if (access(o->trust_anchor, R_OK) != 0)
+			return error_set(err, -errno,
+			    "cannot read trust anchor \"%s\": %s",
+			    o->trust_anchor, strerror(errno));
 		rc = ub_ctx_add_ta_file(u->ctx, o->trust_anchor);
 		if (rc != 0)
 			return error_set(err, -EINVAL,
@@ -247,6 +250,32 @@ configure(struct dns_unbound *u, const struct dns_options *o,
 	return 0;
 }
 
+/* libunbound makes its worker at the first query, and loses it when several
+ * threads ask their first at once: so there is one before anybody else has
+ * the context. "localhost" is answered inside. */
+static void
+first_callback(void *arg, int err, struct ub_result *r)
+{
+	(void)err;
+	*(bool *)arg = true;
+	ub_resolve_free(r);
+}
+
+static int
+first_query(struct dns_unbound *u, struct error *err)
+{
+	bool done = false;
+	int rc = ub_resolve_async(u->ctx, "localhost", DNS_A, 1, &done,
+	    first_callback, NULL);
+
+	while (rc == 0 && !done)
+		rc = ub_wait(u->ctx);
+	if (rc != 0)
+		return error_set(err, -EINVAL, "cannot start the resolver: %s",
+		    ub_strerror(rc));
+	return 0;
+}
+
 int
 dns_new(const struct dns_options *o, struct dns **ret_dns, struct error *err)
 {
@@ -265,7 +294,14 @@ dns_new(const struct dns_options *o, struct dns **ret_dns, struct error *err)
 	rc = configure(u, o, err);
 	if (rc != 0)
 		goto fail;
+	/* a library does not print */
+	ub_ctx_debugout(u->ctx, NULL);
+	/* "test." is answered locally otherwise; this ends the configuration */
+	ub_ctx_zone_add(u->ctx, "test.", "transparent");
 	ub_ctx_async(u->ctx, 1);
+	rc = first_query(u, err);
+	if (rc != 0)
+		goto fail;
 	rc = pthread_create(&u->pump, NULL, pump_main, u);
 	if (rc != 0) {
 		rc = error_set(err, -rc, "cannot start the resolver's thread");

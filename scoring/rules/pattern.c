@@ -7,6 +7,7 @@
 #include <pcre2.h>
 
 #include "scoring/rules/pattern.h"
+#include "scoring/rules/pattern_wide.h"
 #include "scoring/rules/strmap.h"
 
 enum {
@@ -26,6 +27,7 @@ struct pattern {
 	struct span text; /* PCRE2's language */
 	size_t index;
 	pcre2_code *code; /* NULL until it is needed, when unchecked */
+	struct wide *wide; /* instead of code, when that is too small */
 	_Atomic(int) state;
 };
 
@@ -43,6 +45,7 @@ struct matcher {
 	pcre2_match_data *data;
 	pcre2_match_context *context;
 	pcre2_jit_stack *stack;
+	struct wide_matcher *wide; /* made at the first wide pattern */
 };
 
 /*
@@ -97,8 +100,10 @@ pattern_pool_free(struct pattern_pool *p)
 {
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
 		pcre2_code_free(p->patterns[i]->code);
+		wide_free(p->patterns[i]->wide);
+	}
 	pcre2_compile_context_free(p->compile);
 	pcre2_maketables_free(NULL, p->tables);
 	pthread_mutex_destroy(&p->lock);
@@ -129,30 +134,39 @@ pattern_index(const struct pattern *p)
 }
 
 static int
-compile(struct pattern_pool *pool, struct span text, pcre2_code **ret_code,
-    struct error *err)
+compile(struct pattern_pool *pool, struct pattern *p, struct error *err)
 {
+	const uint32_t options = PCRE2_DUPNAMES | PCRE2_NEVER_UTF |
+	    PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
+	struct span text = p->text;
+	PCRE2_UCHAR reason[160];
 	PCRE2_SIZE at = 0;
 	int number = 0;
-	pcre2_code *code = pcre2_compile((PCRE2_SPTR)text.ptr, text.len,
-	    PCRE2_DUPNAMES | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
-	    PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
+
+	p->code = pcre2_compile((PCRE2_SPTR)text.ptr, text.len, options,
 	    &number, &at, pool->compile);
-
-	if (code == NULL) {
-		PCRE2_UCHAR reason[160];
-
-		pcre2_get_error_message(number, reason, sizeof(reason));
-		if (at > text.len)
-			at = text.len;
-		return error_set(err,
-		    number == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL,
-		    "%s at offset %zu, near \"%.*s\"", (char *)reason,
-		    (size_t)at, (int)(text.len - at < 24 ? text.len - at : 24),
-		    text.ptr + at);
+	if (p->code != NULL)
+		return 0;
+	if (number == PCRE2_ERROR_PATTERN_TOO_LARGE) {
+		number = wide_compile(text, options, pool->tables,
+		    MAX_PATTERN_BYTES, &p->wide);
+		if (number == 0)
+			return 0;
 	}
-	*ret_code = code;
-	return 0;
+	pcre2_get_error_message(number, reason, sizeof(reason));
+	if (at > text.len)
+		at = text.len;
+	return error_set(err,
+	    number == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL,
+	    "%s at offset %zu, near \"%.*s\"", (char *)reason, (size_t)at,
+	    (int)(text.len - at < 24 ? text.len - at : 24), text.ptr + at);
+}
+
+static void
+drop(struct pattern *p)
+{
+	pcre2_code_free(p->code);
+	wide_free(p->wide);
 }
 
 static int
@@ -184,7 +198,7 @@ add(struct pattern_pool *pool, struct span perl, bool check,
 	    NULL)
 		r = -ENOMEM;
 	else if (check)
-		r = compile(pool, p->text, &p->code, err);
+		r = compile(pool, p, err);
 	buf_done(&b);
 	if (r != 0)
 		return r;
@@ -194,7 +208,7 @@ add(struct pattern_pool *pool, struct span perl, bool check,
 		    struct pattern *);
 
 		if (list == NULL) {
-			pcre2_code_free(p->code);
+			drop(p);
 			return -ENOMEM;
 		}
 		if (pool->count != 0)
@@ -206,7 +220,7 @@ add(struct pattern_pool *pool, struct span perl, bool check,
 	p->pool = pool;
 	p->index = pool->count;
 	if (strmap_set(&pool->texts, p->text, p->index) != 0) {
-		pcre2_code_free(p->code);
+		drop(p);
 		return -ENOMEM;
 	}
 	pool->patterns[pool->count++] = p;
@@ -241,9 +255,11 @@ make_ready(struct pattern *p)
 	state = atomic_load_explicit(&p->state, memory_order_relaxed);
 	if (state == PATTERN_NEW) {
 		state = PATTERN_READY;
-		if (p->code == NULL &&
-		    compile(p->pool, p->text, &p->code, NULL) != 0)
+		if (p->code == NULL && p->wide == NULL &&
+		    compile(p->pool, p, NULL) != 0)
 			state = PATTERN_FAILED;
+		else if (p->wide != NULL)
+			wide_jit(p->wide);
 		else /* where there is no JIT the interpreter does the same */
 			(void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
 		atomic_store_explicit(&p->state, state, memory_order_release);
@@ -259,7 +275,8 @@ pattern_names(const struct pattern *p,
 	uint32_t count = 0, size = 0;
 	PCRE2_SPTR table = NULL;
 
-	if (!make_ready((struct pattern *)(uintptr_t)p))
+	/* captures from patterns of that size are not passed on */
+	if (!make_ready((struct pattern *)(uintptr_t)p) || p->code == NULL)
 		return;
 	pcre2_pattern_info(p->code, PCRE2_INFO_NAMECOUNT, &count);
 	pcre2_pattern_info(p->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
@@ -293,39 +310,57 @@ matcher_free(struct matcher *m)
 {
 	if (m == NULL)
 		return;
+	wide_matcher_free(m->wide);
 	pcre2_jit_stack_free(m->stack);
 	pcre2_match_context_free(m->context);
 	pcre2_match_data_free(m->data);
 	free(m);
 }
 
+/* What the search is about; the budget's limits are those of each call. */
+struct search {
+	struct pattern *pattern;
+	struct matcher *matcher;
+	struct match_budget *budget;
+	struct span subject;
+	const PCRE2_SIZE *groups;
+};
+
 /* One call with one limit over the starting positions from..last. */
 static int
-try(struct pattern *p, struct matcher *m, struct span s, size_t from,
-    size_t last, uint32_t options, uint32_t limit)
+try(struct search *x, size_t from, size_t last, uint32_t options,
+    uint32_t limit)
 {
+	struct matcher *m = x->matcher;
+	struct span s = x->subject;
 	int r;
 
+	if (x->pattern->wide != NULL)
+		return wide_match(x->pattern->wide, m->wide, from, last,
+		    options, limit, x->budget->heap_limit_kb, &x->groups);
 	pcre2_set_match_limit(m->context, limit);
 	pcre2_set_offset_limit(m->context, last);
-	r = pcre2_match(p->code, (PCRE2_SPTR)s.ptr, s.len, from, options,
-	    m->data, m->context);
+	r = pcre2_match(x->pattern->code, (PCRE2_SPTR)s.ptr, s.len, from,
+	    options, m->data, m->context);
 	/* deep recursion overflows the machine stack that JIT was given; the
 	 * interpreter keeps its frames on the heap, within heap_limit */
 	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
-		r = pcre2_match(p->code, (PCRE2_SPTR)s.ptr, s.len, from,
-		    options | PCRE2_NO_JIT, m->data, m->context);
+		r = pcre2_match(x->pattern->code, (PCRE2_SPTR)s.ptr, s.len,
+		    from, options | PCRE2_NO_JIT, m->data, m->context);
+	x->groups = pcre2_get_ovector_pointer(m->data);
 	return r;
 }
 
 /* Position by position with rising limits, after LOW_LIMIT did not do. */
 static int
-try_slowly(struct pattern *p, struct matcher *m, struct match_budget *b,
-    struct span s, size_t from, uint32_t options)
+try_slowly(struct search *x, size_t from, uint32_t options)
 {
+	struct match_budget *b = x->budget;
+	struct span s = x->subject;
+
 	for (size_t at = from; at <= s.len; at += WINDOW) {
 		size_t last = s.len - at < WINDOW ? s.len : at + WINDOW - 1;
-		int r = try(p, m, s, at, last, options, LOW_LIMIT);
+		int r = try(x, at, last, options, LOW_LIMIT);
 
 		b->steps += WINDOW / BYTES_A_STEP;
 		if (r != PCRE2_ERROR_MATCHLIMIT && r != PCRE2_ERROR_NOMATCH)
@@ -335,8 +370,7 @@ try_slowly(struct pattern *p, struct matcher *m, struct match_budget *b,
 			uint64_t limit = LOW_LIMIT;
 			int r1;
 
-			while ((r1 = try(p, m, s, i, i, options,
-				    (uint32_t)limit)) == PCRE2_ERROR_MATCHLIMIT) {
+			while ((r1 = try(x, i, i, options, (uint32_t)limit)) == PCRE2_ERROR_MATCHLIMIT) {
 				b->steps += limit;
 				if (limit >= b->match_limit ||
 				    b->steps >= b->message_steps)
@@ -361,6 +395,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
     struct span s, size_t from, bool not_empty, struct span *groups,
     size_t group_count)
 {
+	struct search x = { p, m, b, s, NULL };
 	uint32_t options = not_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
 	const PCRE2_SIZE *at;
 	int r;
@@ -370,15 +405,21 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 	if (!make_ready(p))
 		return PATTERN_NOMEM;
 	if (s.ptr == NULL)
-		s = SPAN_LIT("");
+		x.subject = s = SPAN_LIT("");
 	if (from > s.len)
 		return PATTERN_MISS;
+	if (p->wide != NULL) {
+		if (m->wide == NULL)
+			m->wide = wide_matcher_new();
+		if (m->wide == NULL || wide_subject(m->wide, s) != 0)
+			return PATTERN_NOMEM;
+	}
 	b->steps += 1 + (s.len - from) / BYTES_A_STEP;
 	pcre2_set_heap_limit(m->context, b->heap_limit_kb);
-	r = try(p, m, s, from, s.len, options,
+	r = try(&x, from, s.len, options,
 	    b->match_limit < LOW_LIMIT ? (uint32_t)b->match_limit : LOW_LIMIT);
 	if (r == PCRE2_ERROR_MATCHLIMIT && b->match_limit > LOW_LIMIT)
-		r = try_slowly(p, m, b, s, from, options);
+		r = try_slowly(&x, from, options);
 	if (r == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;
 	if (r == PCRE2_ERROR_NOMEMORY)
@@ -386,7 +427,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 	if (r < 0) /* match, heap or recursion limit: each counted */
 		return b->steps >= b->message_steps ? PATTERN_BUDGET :
 						      PATTERN_LIMIT;
-	at = pcre2_get_ovector_pointer(m->data);
+	at = x.groups;
 	if (r == 0 || r > PATTERN_GROUPS)
 		r = PATTERN_GROUPS;
 	for (size_t i = 0; i < group_count; i++) {

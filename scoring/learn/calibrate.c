@@ -1,101 +1,81 @@
 /*
- * What the joined log-odds were worth so far. Predictions made before their
- * labels fall into bins; a bin's share of spam, made monotone (pool adjacent
- * violators), is the calibrated probability there. Between bin centres the
- * log-odds are interpolated, with a small slope added, so that of two
- * messages the one with the larger joined log-odds always stays larger.
+ * What the joined log-odds were worth so far, learned from predictions that
+ * were made before their labels: a slope and an offset (Platt), moved
+ * slowly, since the mean of the groups is nearly calibrated by itself, and
+ * the share of surprises among the firmest predictions of either side, which
+ * bounds how sure the result may be. The map is strictly increasing, and
+ * slow, so that the order of messages over time hardly changes: a map of
+ * bins calibrated as well and spoiled the order (EXPERIMENTS.md).
  */
 #include <math.h>
 
 #include "scoring/learn/internal.h"
 
-static const double SPAN = 16; /* bins cover -SPAN..SPAN */
-/* Messages that the bin's own log-odds are worth before it has seen any */
-static const double PRIOR_MESSAGES = 2;
-static const double PRIOR_LEAST = 0.005;
-static const double SLOPE = 0.01;
-
-static double
-bin_center(int i)
-{
-	return -SPAN + (i + 0.5) * (2 * SPAN / CALIBRATE_BINS);
-}
-
-static void
-fit(struct calibrate *c)
-{
-	double value[CALIBRATE_BINS], weight[CALIBRATE_BINS];
-	int width[CALIBRATE_BINS], n = 0;
-
-	for (int i = 0; i < CALIBRATE_BINS; i++) {
-		double p = 1 / (1 + exp(-bin_center(i)));
-
-		p = fmax(PRIOR_LEAST, fmin(1 - PRIOR_LEAST, p));
-		weight[n] = c->bins[i].ham + c->bins[i].spam + PRIOR_MESSAGES;
-		value[n] = (c->bins[i].spam + PRIOR_MESSAGES * p) / weight[n];
-		width[n++] = 1;
-		while (n > 1 && value[n - 2] > value[n - 1]) {
-			double w = weight[n - 2] + weight[n - 1];
-
-			value[n - 2] = (value[n - 2] * weight[n - 2] +
-			    value[n - 1] * weight[n - 1]) / w;
-			weight[n - 2] = w;
-			width[n - 2] += width[n - 1];
-			n--;
-		}
-	}
-	for (int k = 0, i = 0; k < n; k++)
-		for (int j = 0; j < width[k]; j++)
-			c->curve[i++] = (float)log(value[k] / (1 - value[k]));
-}
+static const double RATE = 0.02;
+static const double FIRM = 6; /* log-odds beyond which a surprise counts */
+/* Before any was seen: one surprise in so many firm predictions */
+static const double FIRM_PRIOR = 2000;
+static const double SLOPE_LEAST = 0.1, SLOPE_MOST = 10;
+static const double INPUT_MOST = 8; /* what one message can pull at */
 
 void
 calibrate_init(struct calibrate *c)
 {
-	*c = (struct calibrate){ 0 };
-	fit(c);
+	*c = (struct calibrate){ .slope = 1, .slope_g = 1, .offset_g = 1,
+		.firm = { FIRM_PRIOR, FIRM_PRIOR }, .surprise = { 1, 1 } };
+}
+
+static double
+sigmoid(double x)
+{
+	return 1 / (1 + exp(-x));
 }
 
 void
 calibrate_learn(struct calibrate *c, double joined, bool spam, double weight)
 {
-	int i = (int)floor((joined + SPAN) * CALIBRATE_BINS / (2 * SPAN));
+	double at = c->slope * joined + c->offset;
+	double error = ((spam ? 1 : 0) - sigmoid(at)) * weight;
+	double pull = error * fmax(-INPUT_MOST, fmin(INPUT_MOST, joined));
 
-	if (i < 0)
-		i = 0;
-	if (i >= CALIBRATE_BINS)
-		i = CALIBRATE_BINS - 1;
-	if (spam)
-		c->bins[i].spam += weight;
-	else
-		c->bins[i].ham += weight;
-	fit(c);
+	if (fabs(at) > FIRM) {
+		int side = at > 0;
+		/* the two shares may never meet: a model that is wrong
+		 * half the time must still say something */
+		double most = c->firm[side] * 0.49;
+
+		c->firm[side] += weight;
+		if ((spam ? 1 : 0) != side)
+			c->surprise[side] = fmin(most, c->surprise[side] + weight);
+	}
+	c->slope_g += pull * pull;
+	c->offset_g += error * error;
+	c->slope += RATE * pull / sqrt(c->slope_g);
+	c->slope = fmax(SLOPE_LEAST, fmin(SLOPE_MOST, c->slope));
+	c->offset += RATE * error / sqrt(c->offset_g);
 }
 
 double
 calibrate_apply(const struct calibrate *c, double joined)
 {
-	double at = (joined + SPAN) * CALIBRATE_BINS / (2 * SPAN) - 0.5, part;
-	int i;
+	double at = c->slope * joined + c->offset;
+	double low = c->surprise[0] / c->firm[0];
+	double high = c->surprise[1] / c->firm[1];
+	double span = 1 - low - high;
 
-	if (at <= 0)
-		return (double)c->curve[0] + SLOPE * joined;
-	if (at >= CALIBRATE_BINS - 1)
-		return (double)c->curve[CALIBRATE_BINS - 1] + SLOPE * joined;
-	i = (int)at;
-	part = at - i;
-	return (double)c->curve[i] * (1 - part) +
-	    (double)c->curve[i + 1] * part + SLOPE * joined;
+	/* log((low + span * p) / (high + span * (1 - p))), p and 1 - p by
+	 * themselves, so that nothing is lost near 1 */
+	return log((low + span * sigmoid(at)) / (high + span * sigmoid(-at)));
 }
 
 bool
 calibrate_valid(const struct calibrate *c)
 {
-	for (int i = 0; i < CALIBRATE_BINS; i++)
-		if (!(c->bins[i].ham >= 0) || !(c->bins[i].spam >= 0) ||
-		    !isfinite(c->bins[i].ham) || !isfinite(c->bins[i].spam) ||
-		    !isfinite(c->curve[i]) ||
-		    (i > 0 && c->curve[i] < c->curve[i - 1]))
+	for (int side = 0; side < 2; side++)
+		if (!isfinite(c->firm[side]) || !isfinite(c->surprise[side]) ||
+		    !(c->surprise[side] > 0) ||
+		    !(c->surprise[side] <= 0.49 * c->firm[side]))
 			return false;
-	return true;
+	return c->slope >= SLOPE_LEAST && c->slope <= SLOPE_MOST &&
+	    isfinite(c->offset) && c->slope_g > 0 && c->offset_g > 0;
 }

@@ -27,7 +27,6 @@ extern const uint8_t segment_group[SEGMENTS];
 extern const uint8_t segment_view[SEGMENTS];
 
 enum {
-	CALIBRATE_BINS = 64,
 	/* most features of a segment: a byte of a view begins at most two */
 	SEGMENT_MAX_FEATURES = 2 * SAMPLE_TEXT_BYTES,
 	MODEL_HEADER_BYTES = 4096,
@@ -45,15 +44,10 @@ struct weight {
 	float g; /* sum of squared gradients */
 };
 
-/* One bin of the calibration: how often a prediction there was spam */
-struct calibrate_bin {
-	double ham, spam;
-};
-
 struct calibrate {
-	struct calibrate_bin bins[CALIBRATE_BINS];
-	/* made from the bins by calibrate_fit(): log-odds at bin centres */
-	float curve[CALIBRATE_BINS];
+	double slope, offset;	  /* of the joined log-odds */
+	double slope_g, offset_g; /* sums of squared gradients */
+	double firm[2], surprise[2]; /* below and above 0 */
 };
 
 /* The first MODEL_HEADER_BYTES of the file; little-endian, as is the table
@@ -128,7 +122,7 @@ double calibrate_apply(const struct calibrate *c, double joined);
 void calibrate_learn(struct calibrate *c, double joined, bool spam,
     double weight);
 void calibrate_init(struct calibrate *c);
-/* Finite and ordered: for files from outside */
+/* Numbers that make sense: for files from outside */
 bool calibrate_valid(const struct calibrate *c);
 
 uint64_t model_checksum(const struct model_header *h,

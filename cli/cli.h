@@ -26,6 +26,7 @@ struct verb {
 	const char *help;     /* one line */
 };
 
+int verb_evaluate(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_lint(int argc, char **argv);

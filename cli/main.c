@@ -9,6 +9,10 @@ static const struct verb verbs[] = {
 	    "show every point of the verdict on a message" },
 	{ "check", verb_check, "[options] [--jobs N] PATH...",
 	    "judge files and directories, one JSON line a message" },
+	{ "evaluate", verb_evaluate,
+	    "--stream ORDER [--feedback immediate|delayed:N|partial:P|none]\n"
+	    "       [--no-rules] [--scores FILE] [--plot F.svg] [options]",
+	    "how well would it do on a stream of labelled mail" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },
 };

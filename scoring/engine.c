@@ -336,7 +336,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	struct judge_input in = {
 		.settings = &e->settings,
 		.ruleset = e->ruleset,
-		.model = e->model,
+		.model = rq->model != NULL ? rq->model : e->model,
 		.message = run.message,
 		.envelope = run.envelope,
 		.relays = run.relays,

@@ -64,6 +64,7 @@ struct engine_request {
 	const struct gather_sources *sources;
 	struct gather *gather;	  /* begun early, or NULL */
 	int64_t now;		  /* unix seconds */
+	const struct model *model; /* in place of the engine's; NULL: that */
 	struct arena *arena;
 };
 

@@ -327,6 +327,60 @@ parse_meta(struct loader *l, struct rule_def *d)
 	return r;
 }
 
+static struct expr_value
+all_zero(void *context, uint32_t index)
+{
+	(void)context;
+	(void)index;
+	return expr_exact(0);
+}
+
+/* Most metas of a large set are false as long as none of their parts hits:
+ * then a run need not look at them. */
+static int
+link_metas(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	struct expr_value *stack = ARENA_ARRAY(l->arena, rs->max_expr_depth,
+	    struct expr_value);
+
+	if (stack == NULL)
+		return -ENOMEM;
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < rs->rule_count; i++) {
+			struct rule_def *d = rs->rules[i];
+
+			for (size_t k = 0; k < d->part_count; k++) {
+				struct rule_def *part;
+
+				if (d->parts[k] == PART_LOCAL_TESTS_ONLY) {
+					d->always = true;
+					continue;
+				}
+				part = rs->rules[d->parts[k]];
+				if (pass == 1)
+					part->users[part->user_count] =
+					    (uint32_t)i;
+				part->user_count++;
+			}
+			if (d->kind == RULE_META && pass == 0 &&
+			    expr_eval(&d->expr, stack, all_zero, NULL)
+				.may_be_true)
+				d->always = true;
+		}
+		for (size_t i = 0; pass == 0 && i < rs->rule_count; i++) {
+			struct rule_def *d = rs->rules[i];
+
+			d->users = ARENA_ARRAY(l->arena, d->user_count,
+			    uint32_t);
+			if (d->users == NULL)
+				return -ENOMEM;
+			d->user_count = 0;
+		}
+	}
+	return 0;
+}
+
 enum color { WHITE, GRAY, BLACK };
 
 struct visit {
@@ -487,5 +541,7 @@ compile_ruleset(struct loader *l)
 		r = order_rules(l);
 	if (r == 0)
 		r = order_metas(l);
+	if (r == 0)
+		r = link_metas(l);
 	return l->oom ? -ENOMEM : r;
 }

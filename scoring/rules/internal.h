@@ -70,6 +70,9 @@ struct rule_def {
 	struct expr expr; /* RULE_META; names are indices into parts */
 	uint32_t *parts;  /* rules, each once */
 	size_t part_count;
+	bool always;	  /* is evaluated even when no part has hit */
+	uint32_t *users;  /* metas that this rule is a part of */
+	size_t user_count;
 	struct span meta_text;
 
 	struct eval_call *call; /* RULE_EVAL */
@@ -218,6 +221,7 @@ struct eval_context {
 	struct header_value *more_headers;
 	struct rule_result *results;
 	struct expr_value *values; /* one a rule */
+	bool *dirty; /* metas of which a part is not 0 */
 	bool *dead; /* SpamAssassin would never evaluate what depends on it */
 	struct expr_value *stack;
 	void **family_cache;

@@ -66,11 +66,12 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	c->results = ARENA_ARRAY(in->arena, n, struct rule_result);
 	c->values = ARENA_ARRAY(in->arena, n, struct expr_value);
 	c->dead = arena_alloc(in->arena, n);
+	c->dirty = arena_alloc(in->arena, n);
 	c->stack = ARENA_ARRAY(in->arena, rs->max_expr_depth,
 	    struct expr_value);
 	c->family_cache = ARENA_ARRAY(in->arena, rs->family_count, void *);
 	if (c->headers == NULL || c->results == NULL || c->values == NULL ||
-	    c->dead == NULL || c->stack == NULL || c->family_cache == NULL)
+	    c->dead == NULL || c->dirty == NULL || c->stack == NULL || c->family_cache == NULL)
 		return -ENOMEM;
 	c->budget.message_steps = positive(in->settings->message_steps,
 	    UINT64_MAX);
@@ -104,6 +105,13 @@ to_count(double v)
 	return v <= 0 ? v < 0 : v < 1 ? 1 : v > 1e9 ? 1000000000 : (unsigned)v;
 }
 
+static void
+wake_users(struct eval_context *c, const struct rule_def *d)
+{
+	for (size_t i = 0; i < d->user_count; i++)
+		c->dirty[d->users[i]] = true;
+}
+
 void
 run_hit(struct eval_context *c, const struct rule_def *d, double count,
     struct span matched, size_t offset)
@@ -113,6 +121,7 @@ run_hit(struct eval_context *c, const struct rule_def *d, double count,
 	if (r->low == 0) {
 		r->matched = matched;
 		r->offset = offset;
+		wake_users(c, d);
 	}
 	c->values[d->index] = expr_exact(count);
 	r->low = r->high = to_count(count);
@@ -129,6 +138,7 @@ run_unknown(struct eval_context *c, const struct rule_def *d, const char *why,
 		return;
 	r->high = at_most;
 	r->why = why;
+	wake_users(c, d);
 	c->values[d->index] = expr_range(r->low, at_most);
 }
 
@@ -354,22 +364,28 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 	struct rule_result *r = &c->results[d->index];
 	struct expr_value v;
 
+	if (!c->dirty[d->index] && !d->always)
+		return;
 	/* SpamAssassin evaluates a meta when all its parts are ready. One
 	 * whose score is 0 becomes ready only by being false. */
 	for (size_t i = 0; i < d->part_count; i++)
 		if (d->parts[i] != PART_LOCAL_TESTS_ONLY &&
 		    c->dead[d->parts[i]]) {
 			c->dead[d->index] = true;
+			wake_users(c, d);
 			return;
 		}
 	v = expr_eval(&d->expr, c->stack, part_value, &x);
 	c->budget.steps++;
 	if (!enabled) {
 		c->dead[d->index] = v.may_be_true && !v.may_be_false;
+		if (c->dead[d->index])
+			wake_users(c, d);
 		return;
 	}
 	if (!v.may_be_true)
 		return;
+	wake_users(c, d);
 	c->values[d->index] = v;
 	r->low = v.may_be_false ? 0 : to_count(v.low);
 	if (!v.may_be_false && r->low == 0)

@@ -82,6 +82,11 @@ struct identities {
 /* NULL: no memory */
 struct identities *identity_get(struct eval_context *ctx);
 
+/* Helpers of the family. ptr NULL: no memory */
+struct span identity_lower(struct arena *a, struct span s);
+/* A byte of a host name, U-labels included */
+bool identity_host_char(char c);
+
 /* ---- brands (identity_brand.c) */
 
 struct brands;

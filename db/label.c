@@ -4,59 +4,14 @@
 #include <string.h>
 
 #include "db/internal.h"
-#include "db/labels.h"
+#include "db/lesson.h"
+#include "db/query.h"
 
 enum {
 	MAX_USERS = 256,      /* whose labels on one identity are told apart */
 	MAX_COUNTED = 5000,   /* newest labels on one identity that count */
 	MAX_LABEL_IDENTITIES = 64,
 };
-
-/* A prepared statement that lives as long as a function; rc is sticky. */
-struct query {
-	sqlite3_stmt *st;
-	int rc;
-};
-
-static struct query
-query_begin(sqlite3 *db, const char *sql)
-{
-	struct query q = { NULL, SQLITE_OK };
-
-	q.rc = sqlite3_prepare_v2(db, sql, -1, &q.st, NULL);
-	return q;
-}
-
-static bool
-query_row(struct query *q)
-{
-	if (q->rc != SQLITE_OK)
-		return false;
-	q->rc = sqlite3_step(q->st);
-	if (q->rc == SQLITE_ROW) {
-		q->rc = SQLITE_OK;
-		return true;
-	}
-	if (q->rc == SQLITE_DONE)
-		q->rc = SQLITE_OK;
-	return false;
-}
-
-static int
-query_end(struct query *q)
-{
-	int rc = q->rc;
-
-	sqlite3_finalize(q->st);
-	return rc;
-}
-
-static int
-run_bound(struct query *q)
-{
-	query_row(q);
-	return query_end(q);
-}
 
 /* How often each user has spoken about one identity lately. */
 struct users {
@@ -195,7 +150,7 @@ recount(sqlite3 *db, const void *identity, size_t n)
 	}
 	if (q.rc == SQLITE_OK)
 		sqlite3_bind_blob(q.st, 1, identity, (int)n, SQLITE_STATIC);
-	return run_bound(&q);
+	return query_run(&q);
 }
 
 struct labelling {
@@ -324,7 +279,7 @@ delete_label(sqlite3 *db, const struct label_request *r)
 			    MESSAGE_IDENTITY_BYTES, SQLITE_STATIC);
 			sqlite3_bind_text(q.st, 2, r->user, -1, SQLITE_STATIC);
 		}
-		rc = run_bound(&q);
+		rc = query_run(&q);
 	}
 	return rc;
 }
@@ -349,7 +304,7 @@ insert_label(sqlite3 *db, const struct labelling *l)
 		sqlite3_bind_double(q.st, 8, l->ham_fed);
 		sqlite3_bind_double(q.st, 9, l->spam_fed);
 	}
-	rc = run_bound(&q);
+	rc = query_run(&q);
 	for (size_t i = 0; i < l->count && rc == SQLITE_OK; i++) {
 		q = query_begin(db, "INSERT INTO label_identity VALUES(?1,?2,?3)");
 		if (q.rc == SQLITE_OK) {
@@ -359,7 +314,7 @@ insert_label(sqlite3 *db, const struct labelling *l)
 			    MESSAGE_IDENTITY_BYTES, SQLITE_STATIC);
 			sqlite3_bind_text(q.st, 3, r->user, -1, SQLITE_STATIC);
 		}
-		rc = run_bound(&q);
+		rc = query_run(&q);
 	}
 	return rc;
 }
@@ -392,7 +347,7 @@ note_learned(sqlite3 *db, const struct label_request *r)
 		sqlite3_bind_text(q.st, 1, r->source, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(q.st, 2, r->now);
 	}
-	return run_bound(&q);
+	return query_run(&q);
 }
 
 static int
@@ -437,6 +392,8 @@ label_call(struct store *s, sqlite3 *db, void *context, struct error *err)
 	}
 	if (rc == SQLITE_OK)
 		rc = words(db, r, &result->is, &result->all_is);
+	if (rc == SQLITE_OK && result->changed)
+		rc = lesson_change(db, r, result->all_is);
 	if (rc == SQLITE_OK)
 		rc = note_learned(db, r);
 	if (rc != SQLITE_OK)
@@ -506,7 +463,7 @@ failed_call(struct store *s, sqlite3 *db, void *context, struct error *err)
 		sqlite3_bind_int64(q.st, 2, f->now);
 		sqlite3_bind_text(q.st, 3, f->why, -1, SQLITE_STATIC);
 	}
-	rc = run_bound(&q);
+	rc = query_run(&q);
 	return rc == SQLITE_OK ? 0 : store_error(err, db, rc, "cannot note");
 }
 

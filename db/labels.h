@@ -28,6 +28,7 @@ struct label_request {
 	double weight;		/* 1 is a person's */
 	int64_t now;
 	int64_t max_per_hour;	/* of this user; 0: no limit */
+	struct span sample;	/* packed, for the model; empty: none at hand */
 };
 
 struct label_result {
@@ -50,6 +51,33 @@ int store_label(struct store *s, const struct label_request *request,
 /* The identity under which a logged verdict's message can be labelled. */
 int store_label_find(struct store *s, const char *verdict_id,
     unsigned char ret_message[MESSAGE_IDENTITY_BYTES], struct error *err);
+
+/*
+ * Lessons: what the model learns, in the same transaction as the label. A
+ * message has at most one, with what all users together say of it; when that
+ * changes the lesson is replaced by one with a new, higher event number. The
+ * database is the truth: a model whose last event is E follows by learning
+ * the lessons after E, unless the event taken back last is between 1 and E; then
+ * it has learned what does not stand any more and begins anew.
+ */
+enum { LESSONS_MAX = 100000 }; /* the oldest give way; the model keeps them */
+struct lesson {
+	int64_t event;
+	bool spam;
+	double weight;
+	struct span sample; /* valid during the call */
+};
+typedef int store_lesson_fn(void *context, const struct lesson *lesson);
+/* In order, those after `after`; the callback's non-zero return ends it and
+ * is returned. */
+int store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
+    void *context, struct error *err);
+/* The highest event that was taken back since that was last settled; 0:
+ * none. The last event that stands. */
+int store_lessons_state(struct store *s, int64_t *ret_gone,
+    int64_t *ret_last, struct error *err);
+/* The model was built without what was taken back up to `gone`. */
+int store_lessons_settled(struct store *s, int64_t gone, struct error *err);
 
 /* For the doctor: when each source taught, or failed to. */
 struct learning {

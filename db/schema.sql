@@ -100,3 +100,21 @@ CREATE TABLE correspondent (
 	PRIMARY KEY (address, account)
 ) WITHOUT ROWID;
 CREATE INDEX correspondent_account ON correspondent(account, time);
+
+-- step 3
+
+-- What the model is taught: one lesson for each labelled message whose text
+-- was at hand, in the order of `event`. sample: scoring/learn's packed
+-- sample, deflated. A lesson that is taken back disappears; the highest
+-- event that did stands in lesson_gone until the model was built anew.
+CREATE TABLE lesson (
+	event INTEGER PRIMARY KEY AUTOINCREMENT,
+	message BLOB NOT NULL UNIQUE,
+	spam INTEGER NOT NULL,
+	weight REAL NOT NULL,
+	sample BLOB NOT NULL
+);
+CREATE TABLE lesson_gone (
+	one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+	event INTEGER NOT NULL
+);

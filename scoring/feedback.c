@@ -1,0 +1,189 @@
+#include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "scoring/feedback.h"
+#include "scoring/learn/model.h"
+
+enum {
+	IDENTITY_BODY_BYTES = 2048,
+	LEARN_SCAN_BYTES = 1 << 20, /* of a message that is taught */
+	LEARN_ARENA_BYTES = 128 << 20,
+};
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The body's beginning without line ends and spaces: mailboxes add and take
+ * them, quoted lines ("From ") gain a '>' only in mbox. */
+static void
+digest_body(EVP_MD_CTX *ctx, struct span body)
+{
+	char kept[IDENTITY_BODY_BYTES];
+	size_t n = 0;
+
+	for (size_t i = 0; i < body.len && n < sizeof(kept); i++)
+		if (!is_space(body.ptr[i]))
+			kept[n++] = body.ptr[i];
+	EVP_DigestUpdate(ctx, kept, n);
+}
+
+int
+feedback_message_identity(struct message *m,
+    unsigned char ret_identity[MESSAGE_IDENTITY_BYTES])
+{
+	static const char *const names[] = { "Message-ID", "Date", "From",
+		"Subject" };
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned len = 0;
+	int rc = 0;
+
+	if (ctx == NULL)
+		return -ENOMEM;
+	EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {
+		struct field *f = message_find(m, names[i], 0);
+		struct span value = f != NULL ? f->raw : span_of("", 0);
+
+		/* folds may change on the way, so no white space counts */
+		for (size_t k = 0; k < value.len; k++)
+			if (!is_space(value.ptr[k]))
+				EVP_DigestUpdate(ctx, value.ptr + k, 1);
+		EVP_DigestUpdate(ctx, "", 1);
+	}
+	digest_body(ctx, span_from(m->raw, m->body_offset));
+	EVP_DigestFinal_ex(ctx, digest, &len);
+	EVP_MD_CTX_free(ctx);
+	memcpy(ret_identity, digest, MESSAGE_IDENTITY_BYTES);
+	return rc;
+}
+
+static int
+learn_raw(struct store *s, const struct feedback_request *request,
+    struct label_request *label, struct feedback_result *result,
+    struct error *err)
+{
+	const struct message_limits limits = { LEARN_SCAN_BYTES, 10000, 50, 1000,
+		1000 };
+	struct arena *a = arena_new(LEARN_ARENA_BYTES);
+	struct sample_source source = { .delivered = true };
+	struct span raw = request->raw;
+	struct sample sample;
+	struct message *m;
+	int rc;
+
+	if (a == NULL)
+		return error_set(err, -ENOMEM, "no memory");
+	if (raw.len > LEARN_SCAN_BYTES)
+		raw.len = LEARN_SCAN_BYTES;
+	rc = message_parse(a, raw, request->raw.len, &limits, &m, err);
+	if (rc == 0)
+		rc = feedback_message_identity(m, label->message);
+	if (rc == 0) {
+		source.message = m;
+		rc = sample_make(&source, a, &sample);
+	}
+	if (rc == 0)
+		rc = sample_pack(&sample, a, &label->sample);
+	if (rc == -ENOMEM)
+		error_set(err, rc, "no memory");
+	if (rc == 0)
+		rc = store_label(s, label, NULL, NULL, &result->label, err);
+	result->taught = rc == 0 && result->label.changed;
+	arena_free(a);
+	return rc;
+}
+
+int
+feedback_learn(struct store *s, const struct feedback_request *request,
+    struct feedback_result *ret_result, struct error *err)
+{
+	struct label_request label = { .class = request->class,
+		.user = request->user, .source = request->source, .weight = 1,
+		.now = request->now, .max_per_hour = request->max_per_hour };
+	int rc;
+
+	memset(ret_result, 0, sizeof(*ret_result));
+	if (request->verdict_id == NULL) {
+		rc = learn_raw(s, request, &label, ret_result, err);
+	} else {
+		rc = store_label_find(s, request->verdict_id, label.message, err);
+		if (rc == 0)
+			rc = store_label(s, &label, NULL, NULL,
+			    &ret_result->label, err);
+	}
+	/* training that dies silently is the commonest fault of filters */
+	if (rc != 0)
+		store_learning_failed(s, request->source, err->text,
+		    request->now);
+	return rc;
+}
+
+struct training {
+	struct model_writer *writer;
+	size_t learned;
+};
+
+static int
+train_one(void *context, const struct lesson *l)
+{
+	struct training *t = context;
+	struct sample sample;
+
+	if (sample_unpack(l->sample, &sample) == 0)
+		model_writer_learn(t->writer, &sample,
+		    l->spam ? MODEL_SPAM : MODEL_HAM, l->weight, l->event);
+	t->learned++;
+	return 0;
+}
+
+int
+feedback_train(struct store *s, const char *model_path, bool *ret_changed,
+    struct error *err)
+{
+	struct training t = { NULL, 0 };
+	struct model_info info = { 0 };
+	int64_t gone, last;
+	bool anew;
+	int rc = store_lessons_state(s, &gone, &last, err);
+
+	*ret_changed = false;
+	if (rc != 0)
+		return rc;
+	rc = model_writer_open(model_path, &t.writer, err);
+	if (rc == 0)
+		model_info(model_writer_model(t.writer), &info);
+	else if (rc != -ENOENT && rc != -EBADMSG && rc != -EPROTONOSUPPORT)
+		return rc;
+	/* It has learned what does not stand any more: anew, from all that
+	 * stand. */
+	anew = rc != 0 || (gone != 0 && gone <= info.last_event);
+	if (!anew && info.last_event >= last) {
+		model_writer_free(t.writer);
+		return 0;
+	}
+	if (anew && last == 0 && rc == -ENOENT)
+		return 0; /* nothing was ever learned */
+	if (anew) {
+		model_writer_free(t.writer);
+		t.writer = NULL;
+		info.last_event = 0;
+		rc = model_writer_new(NULL, &t.writer, err);
+		if (rc != 0)
+			return rc;
+	}
+	rc = store_lessons(s, info.last_event, train_one, &t, err);
+	if (rc == 0) {
+		rc = model_writer_save(t.writer, model_path, err);
+		*ret_changed = rc == 0;
+	}
+	/* a crash before this only makes it build once more */
+	if (rc == 0 && gone != 0)
+		rc = store_lessons_settled(s, gone, err);
+	model_writer_free(t.writer);
+	return rc;
+}

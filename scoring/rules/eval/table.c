@@ -1,6 +1,7 @@
 #include "scoring/rules/eval.h"
 
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
+extern const struct eval_family eval_fromname;
 extern const struct eval_family eval_header, eval_header_forged;
 extern const struct eval_family eval_identity;
 extern const struct eval_family eval_own;
@@ -10,6 +11,7 @@ extern const struct eval_family eval_relay;
 const struct eval_family *const eval_families[] = {
 	&eval_dkim,
 	&eval_dmarc,
+	&eval_fromname,
 	&eval_header,
 	&eval_header_forged,
 	&eval_identity,

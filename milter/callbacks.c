@@ -10,14 +10,20 @@
 /*
  * What the MTA must be able to do. Values with their leading space, since
  * DKIM signs it; no replies where we have nothing to say, which saves a round
- * trip a header field. Partial masks halve the throughput over TCP.
+ * trip a header field. Over a Unix socket three more stages go without a
+ * reply; over TCP such a mixture halves the throughput. MAIL keeps its reply:
+ * it makes the MTA send what it has, and the first lookups begin then.
  */
 #define PROTOCOL_WANTED \
 	(SMFIP_HDR_LEADSPC | SMFIP_NR_HDR | SMFIP_NR_EOH | SMFIP_NR_BODY)
+#define PROTOCOL_LOCAL (SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_RCPT)
 #define ACTIONS_WANTED (SMFIF_ADDHDRS | SMFIF_CHGHDRS)
 
 /* libmilter hands no argument to its callbacks; set once before smfi_main() */
 static struct server *server;
+/* stages of PROTOCOL_LOCAL get no reply, and what their callbacks return */
+static unsigned long protocol_local;
+static sfsistat local_reply = SMFIS_CONTINUE;
 
 static const char *
 macro(SMFICTX *ctx, const char *name)
@@ -67,7 +73,8 @@ on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1,
 			smfi_setsymlist(ctx, lists[i].stage,
 			    (char *)(uintptr_t)lists[i].macros);
 	}
-	*pf1 = PROTOCOL_WANTED | (f1 & (SMFIP_NODATA | SMFIP_NOUNKNOWN));
+	*pf1 = PROTOCOL_WANTED | protocol_local |
+	    (f1 & (SMFIP_NODATA | SMFIP_NOUNKNOWN));
 	*pf2 = *pf3 = 0;
 	return SMFIS_CONTINUE;
 }
@@ -83,15 +90,14 @@ on_connect(SMFICTX *ctx, char *host, struct sockaddr *sa)
 		if (s == NULL || smfi_setpriv(ctx, s) != MI_SUCCESS) {
 			session_free(s);
 			log_fault("memory", "fault=memory error=\"no memory for a connection\"");
-			/* the milter's own failure: the MTA's default applies */
-			return SMFIS_TEMPFAIL;
+			return local_reply; /* on_eom answers for it */
 		}
 	}
 	if (sa == NULL || !netaddr_from_sockaddr(sa, &client))
 		client.family = 0;
 	session_connect(s, &client, known_name(host),
 	    known_name(macro(ctx, "{client_ptr}")), macro(ctx, "j"));
-	return SMFIS_CONTINUE;
+	return local_reply;
 }
 
 static sfsistat
@@ -101,7 +107,7 @@ on_helo(SMFICTX *ctx, char *helo)
 
 	if (s != NULL)
 		session_helo(s, helo, macro(ctx, "{tls_version}") != NULL);
-	return SMFIS_CONTINUE;
+	return local_reply;
 }
 
 static sfsistat
@@ -122,7 +128,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 
 	if (s != NULL && argv[0] != NULL)
 		session_rcpt(s, argv[0]);
-	return SMFIS_CONTINUE;
+	return local_reply;
 }
 
 static sfsistat
@@ -188,8 +194,9 @@ on_eom(SMFICTX *ctx)
 	struct outcome o;
 	sfsistat status;
 
-	if (s == NULL)
-		return SMFIS_TEMPFAIL;
+	if (s == NULL) /* there was no memory for the connection */
+		return session_lost(server) == REPLY_ACCEPT ? SMFIS_ACCEPT :
+							      SMFIS_TEMPFAIL;
 	session_judge(s, macro(ctx, "i"), (int64_t)time(NULL), &o);
 	if (o.edits != NULL &&
 	    edits_apply(o.edits, edit_remove, edit_insert, ctx) != 0)
@@ -223,7 +230,7 @@ on_close(SMFICTX *ctx)
 }
 
 bool
-callbacks_register(struct server *shared)
+callbacks_register(struct server *shared, bool unix_socket)
 {
 	static char name[] = "spamscored";
 	struct smfiDesc filter = {
@@ -244,5 +251,9 @@ callbacks_register(struct server *shared)
 	};
 
 	server = shared;
+	if (unix_socket) {
+		protocol_local = PROTOCOL_LOCAL;
+		local_reply = SMFIS_NOREPLY;
+	}
 	return smfi_register(filter) == MI_SUCCESS;
 }

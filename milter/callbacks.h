@@ -9,6 +9,6 @@
 
 /* Registers the filter with libmilter for this server, which must live as
  * long as the process. false: libmilter refused. */
-bool callbacks_register(struct server *server);
+bool callbacks_register(struct server *server, bool unix_socket);
 
 #endif

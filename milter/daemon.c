@@ -401,7 +401,7 @@ start_privileged(struct life *l)
 		&err) != 0 ||
 	    listener_lock(l->early.state_dir, root ? &l->user : NULL, &err) != 0)
 		return complain(EX_UNAVAILABLE, err.text);
-	if (!callbacks_register(&l->server))
+	if (!callbacks_register(&l->server, strncmp(l->early.listen, "inet", 4) != 0))
 		return complain(EX_SOFTWARE, "libmilter refused the filter");
 	if (listener_open(&l->early, root ? &l->user : NULL, &l->socket_path,
 		&err) != 0)

@@ -322,6 +322,17 @@ session_end_message(struct session *s)
 	atomic_fetch_sub(&s->server->in_flight, 1);
 }
 
+enum failure_reply
+session_lost(struct server *server)
+{
+	struct snapshot *current = server_snapshot(server);
+	enum failure_reply r = failure_reply(FAILURE_MEMORY,
+	    current->settings.on_failure);
+
+	snapshot_unref(current);
+	return r;
+}
+
 struct snapshot *
 server_snapshot(struct server *s)
 {

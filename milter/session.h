@@ -61,6 +61,9 @@ void session_edits_failed(struct session *s, struct outcome *ret_outcome);
 void session_log(struct session *s);
 void session_end_message(struct session *s);
 
+/* The answer to a message whose connection has no session. */
+enum failure_reply session_lost(struct server *server);
+
 /* "<a@b>" or "a@b" without the brackets and an RFC 5321 4.1.2 source route;
  * borrowed from path. */
 struct span session_path_address(const char *path);

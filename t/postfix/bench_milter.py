@@ -27,6 +27,13 @@ def rate(mx, port):
     return MESSAGES / took
 
 
+def cpu_ms(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 1000 * seconds / (MESSAGES * (PAIRS + 1))
+
+
 def main():
     b.begin()
     # the null milter's socket stands beside ours, in Postfix's chroot
@@ -45,11 +52,8 @@ def main():
                 pairs.append((r[25], r[NULL_PORT], r[25] / r[NULL_PORT]))
                 print("# spamscored %.0f/s, null %.0f/s, ratio %.3f" % pairs[-1], flush=True)
             median = statistics.median(p[2] for p in pairs)
-            with open(f"/proc/{d.process.pid}/stat", encoding="ascii") as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            print("# spamscored: %.3f ms of processor time a message"
-                  % (1000 * cpu / (MESSAGES * (PAIRS + 1))))
+            print("# processor time a message: spamscored %.3f ms, null %.3f ms"
+                  % (cpu_ms(d.process.pid), cpu_ms(null.pid)))
             with open(f"/proc/{d.process.pid}/status", encoding="ascii") as f:
                 print("# " + " ".join(" ".join(line.split()) for line in f
                                       if line.startswith(("RssAnon", "Threads"))))

@@ -30,6 +30,7 @@ int verb_evaluate(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_lint(int argc, char **argv);
+int verb_ban(int argc, char **argv);
 
 /* "spamscore: text" on stderr, escaped; returns code. */
 int cli_fail(int code, const char *fmt, ...)

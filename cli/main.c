@@ -13,6 +13,10 @@ static const struct verb verbs[] = {
 	    "--stream ORDER [--feedback immediate|delayed:N|partial:P|none]\n"
 	    "       [--no-rules] [--scores FILE] [--plot F.svg] [options]",
 	    "how well would it do on a stream of labelled mail" },
+	{ "ban", verb_ban, "add|del|list|check|show|history|status|flush|confirm|ping "
+	    "[--scope mail|host|both] [--time T] [--reason R] [--label L] "
+	    "[--own] [--limit N] [--json] [--socket F] [ADDR[/LEN]]",
+	    "look at and change bans through the ban helper" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },
 };

@@ -232,6 +232,7 @@ reload(struct helper *h)
 	h->policy = fresh;
 	ban_service_set_policy(h->service, &h->policy.policy);
 	policy_free(&gone);
+	h->look_ms = h->counters_ms = 0; /* the intervals may be others */
 	helper_log(h, BAN_LOG_WARNING, "configuration reloaded");
 }
 

@@ -144,7 +144,7 @@ for word in ('is gone', 'is foreign', 'bans were missing', "nobody's"):
     ok(word in text, 'logged: ' + word)
 
 status = open('/proc/%d/status' % helper.proc.pid).read()
-caps = {l.split(':')[0]: l.split()[1] for l in status.splitlines() if l}
+caps = {l.split(':')[0]: l.split()[1] for l in status.splitlines() if l.split()[1:]}
 same([caps['CapEff'], caps['CapPrm'], caps['CapBnd'], caps['CapInh'], caps['CapAmb']],
     ['%016x' % 0x1000] * 3 + ['0' * 16] * 2, 'CAP_NET_ADMIN and nothing else')
 same((caps['NoNewPrivs'], caps['Seccomp'], caps['Uid']), ('1', '2', '65534'),

@@ -15,6 +15,7 @@
 #include <libmilter/mfapi.h>
 
 #include "config.h"
+#include "db/log.h"
 #include "milter/callbacks.h"
 #include "milter/daemon.h"
 #include "milter/listener.h"
@@ -150,6 +151,13 @@ open_store(struct server *s, const char *state_dir)
 	}
 }
 
+static void
+limit_log(struct server *s, const struct milter_settings *ms)
+{
+	if (s->store != NULL)
+		store_log_limit(s->store, ms->log_keep / 1000, ms->log_size);
+}
+
 static int
 open_server(struct life *l)
 {
@@ -163,6 +171,7 @@ open_server(struct life *l)
 	if (s->strikes == NULL)
 		return complain(EX_OSERR, "out of memory for strikes");
 	open_store(s, ms->state_dir);
+	limit_log(s, ms);
 	if (strcmp(ms->ban_socket, SETTINGS_NONE) != 0 &&
 	    banfeed_new(ms->ban_socket, &s->banfeed, &err) != 0) {
 		s->banfeed = NULL;
@@ -196,8 +205,9 @@ tell_systemd_reloading(void)
 }
 
 static void
-apply_log_settings(const struct milter_settings *s)
+apply_log_settings(struct server *server, const struct milter_settings *s)
 {
+	limit_log(server, s);
 	log_facility(s->log_facility);
 	log_repeat(s->log_repeat);
 }
@@ -238,7 +248,7 @@ reload(struct life *l)
 		    err.text);
 	else {
 		note_unchangeable(&l->early, &fresh->settings);
-		apply_log_settings(&fresh->settings);
+		apply_log_settings(&l->server, &fresh->settings);
 		server_swap(&l->server, fresh);
 		malloc_trim(0);
 		log_write(LOG_NOTICE, "reloaded");
@@ -448,7 +458,7 @@ daemon_run(const struct daemon_options *options)
 	if (code == EX_OK)
 		code = load_first(l, a);
 	if (code == EX_OK) {
-		apply_log_settings(&l->server.current->settings);
+		apply_log_settings(&l->server, &l->server.current->settings);
 		code = open_server(l);
 	}
 	if (code == EX_OK)

@@ -1,34 +1,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "db/labels.h"
+#include "milter/log.h"
 #include "milter/session_private.h"
-
-/*
- * What the filter itself thinks counts a fifth of a person's word, and only
- * where it is sure: from twice tag_score up, and from a fifth of it down.
- * Points that reputation or the learned model gave are taken out before,
- * or both would confirm themselves for ever.
- */
-#define OWN_VERDICT_WEIGHT 0.2
-#define SURE_SPAM_FACTOR 2.0
-#define SURE_HAM_FACTOR 0.2
-
-static void
-own_verdict(const struct verdict *v, double *ret_ham, double *ret_spam)
-{
-	double memory = 0;
-
-	for (size_t i = 0; i < v->reputation_count; i++)
-		memory += v->reputation[i].score;
-	for (size_t i = 0; i < v->hit_count; i++)
-		if (strcmp(v->hits[i].type, "learned") == 0)
-			memory += v->hits[i].score;
-	*ret_ham = *ret_spam = 0;
-	if (v->score_low - memory >= v->thresholds.tag * SURE_SPAM_FACTOR)
-		*ret_spam = OWN_VERDICT_WEIGHT;
-	else if (v->score_high - memory <= v->thresholds.tag * SURE_HAM_FACTOR)
-		*ret_ham = OWN_VERDICT_WEIGHT;
-}
+#include "scoring/feedback.h"
 
 static const char *
 author_address(struct transaction *t)
@@ -63,28 +39,85 @@ feed_greylist(struct session *s, int64_t now)
 		store_greylist_put(s->server->store, key, passed, now);
 }
 
+/* Everything about the message that --explain --id shows again later, and
+ * that a label needs to find its sender. */
+static void
+feed_log(struct session *s, const struct identity *ids, size_t count,
+    double ham, double spam, const char *author, int64_t now)
+{
+	struct transaction *t = s->t;
+	struct explain_input in = { t->run.message, t->run.envelope,
+		t->run.evidence, t->run.verdict };
+	struct feedback_verdict v = { .input = &in, .message = t->run.message,
+		.id = t->verdict_id, .action = t->action, .now = now, .ids = ids,
+		.id_count = count, .ham = ham, .spam = spam, .author = author,
+		.keyed = s->snapshot->settings.log_addresses ==
+		    LOG_ADDRESSES_KEYED };
+
+	if (s->snapshot->settings.log_keep == 0)
+		return;
+	if (feedback_log(s->server->store, &v, t->arena) != 0)
+		log_fault("verdict-log", "fault=verdict-log queue_id=%s "
+		    "error=\"no memory for the record\"",
+		    t->queue_id != NULL ? t->queue_id : "-");
+}
+
 void
 session_feed_store(struct session *s, int64_t now)
 {
 	struct transaction *t = s->t;
 	struct identity *ids = NULL;
+	const char *author;
 	double ham, spam;
 	size_t count = 0;
 
 	if (s->server->store == NULL)
 		return;
 	feed_greylist(s, now);
+	reputation_weigh(t->run.verdict, &ham, &spam);
 	/* a deferred message comes again and would be counted twice */
 	if (t->action == ACTION_TEMPFAIL)
-		return;
-	own_verdict(t->run.verdict, &ham, &spam);
-	if (ham == 0 && spam == 0)
-		return;
+		ham = spam = 0;
 	if (gather_identities(s->snapshot->auth, t->run.evidence,
-		t->run.envelope, t->run.message, t->arena, &ids, &count) == 0 &&
-	    count != 0)
+		t->run.envelope, t->run.message, t->arena, &ids, &count) != 0)
+		return;
+	author = author_address(t);
+	if (count != 0 && (ham != 0 || spam != 0))
 		store_reputation_add(s->server->store, ids, count, ham, spam,
-		    author_address(t), now);
+		    author, now);
+	feed_log(s, ids, count, ham, spam, author, now);
+}
+
+bool
+session_field_automatic(const char *name, const char *value)
+{
+	struct span n = span_cstr(name), v = span_trim(span_cstr(value));
+
+	/* RFC 3834 5; what lists and bulk mailers say of themselves */
+	if (span_iis(n, "Auto-Submitted"))
+		return !span_istarts(v, "no");
+	if (span_iis(n, "Precedence"))
+		return span_istarts(v, "bulk") || span_istarts(v, "list") ||
+		    span_istarts(v, "junk") || span_istarts(v, "auto_reply");
+	return span_istarts(n, "List-") || span_istarts(n, "X-Autore") ||
+	    span_iis(n, "X-Auto-Response-Suppress") ||
+	    span_iis(n, "Feedback-ID");
+}
+
+void
+session_feed_correspondents(struct session *s, int64_t now)
+{
+	/* a person writes to a few; more is a mailing */
+	enum { MAX_RECIPIENTS = 10 };
+	struct transaction *t = s->t;
+
+	if (s->server->store == NULL || t->envelope.auth_login == NULL ||
+	    t->automatic || t->rcpt_count > MAX_RECIPIENTS ||
+	    t->envelope.mail_from == NULL || t->envelope.mail_from[0] == '\0')
+		return;
+	for (size_t i = 0; i < t->rcpt_count; i++)
+		store_correspondent_add(s->server->store,
+		    t->envelope.auth_login, t->rcpts[i], now);
 }
 
 void

@@ -169,8 +169,10 @@ session_judge(struct session *s, const char *queue_id, int64_t now,
 		return;
 	}
 	outcome_accept(s, o);
-	if (!t->judged)
+	if (!t->judged) {
+		session_feed_correspondents(s, now);
 		return;
+	}
 	session_feed_store(s, now);
 	if (t->action == ACTION_REJECT) {
 		*o = (struct outcome){ .kind = OUTCOME_REJECT, .code = "550",

@@ -233,6 +233,7 @@ session_header(struct session *s, const char *name, const char *value)
 	if (edits_see_field(&t->edits, span_cstr(name), v, s->authserv_id) != 0)
 		fail(t, FAILURE_MEMORY, "out of memory for header edits");
 	t->field_count++;
+	t->automatic |= session_field_automatic(name, value);
 	keep(t, name, strlen(name));
 	keep(t, ":", 1);
 	while (v.len > 0) { /* Postfix folds with LF; others may with CRLF */

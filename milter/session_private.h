@@ -19,6 +19,7 @@ struct transaction {
 	size_t rcpt_count, rcpt_alloc;
 	const char *queue_id;
 	bool judged;	       /* false: mynetworks or authenticated */
+	bool automatic;	       /* says of itself that no person wrote it */
 	struct gather_sources sources;
 	struct gather *gather;
 	/* the result */
@@ -44,6 +45,10 @@ struct session {
 void session_end_of_body(struct session *s);
 /* After the verdict: memory of identities and the greylist. */
 void session_feed_store(struct session *s, int64_t now);
+/* A field by which a message says that it is a list's, bulk or automatic. */
+bool session_field_automatic(const char *name, const char *value);
+/* After a message of an authenticated user: whom it went to. */
+void session_feed_correspondents(struct session *s, int64_t now);
 /* After a reject: strikes, and a report for a ban. */
 void session_feed_bans(struct session *s);
 

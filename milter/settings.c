@@ -20,6 +20,12 @@ static const struct setting_choice action_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct setting_choice log_address_words[] = {
+	{ "plain", LOG_ADDRESSES_PLAIN },
+	{ "keyed", LOG_ADDRESSES_KEYED },
+	{ NULL, 0 },
+};
+
 static const struct setting_choice facility_words[] = {
 	{ "mail", LOG_MAIL },
 	{ "daemon", LOG_DAEMON },
@@ -61,6 +67,16 @@ const struct setting milter_settings_table[] = {
 	    "facility of syslog(3)" },
 	{ "log_repeat", SETTING_DURATION, AT(log_repeat), 0, 86400 * 1000, NULL,
 	    "time before the same fault is logged again" },
+	{ "log_keep", SETTING_DURATION, AT(log_keep), 0,
+	    INT64_C(3650) * 86400 * 1000, NULL,
+	    "how long verdicts stay in the verdict log; 0: none is written" },
+	{ "log_size", SETTING_SIZE, AT(log_size), 1 << 20, INT64_C(1) << 40,
+	    NULL, "size of the verdict log, beyond which the oldest go" },
+	{ "log_addresses", SETTING_ENUM, AT(log_addresses), 0, 0,
+	    log_address_words,
+	    "verdict log with addresses, or with keyed hashes and no text" },
+	{ "label_rate", SETTING_INT, AT(label_rate), 0, 1000000, NULL,
+	    "messages that one user may label in an hour; 0: any number" },
 	{ "message_memory", SETTING_SIZE, AT(message_memory), 1 << 20,
 	    INT64_C(1) << 32, NULL, "most memory that one message may take" },
 	{ "stop_timeout", SETTING_DURATION, AT(stop_timeout), 0, 600 * 1000,
@@ -86,6 +102,10 @@ milter_settings_init(struct milter_settings *s)
 		.ban_window = 10 * 60 * 1000,
 		.ban_time = 60 * 60 * 1000,
 		.log_facility = LOG_MAIL,
+		.log_keep = INT64_C(30) * 86400 * 1000,
+		.log_size = INT64_C(512) << 20,
+		.log_addresses = LOG_ADDRESSES_PLAIN,
+		.label_rate = 1000,
 		.log_repeat = 60 * 1000,
 		.message_memory = 80 << 20,
 		.stop_timeout = 30 * 1000,

@@ -10,6 +10,7 @@
 #include "milter/failure.h"
 
 enum { ACT_VERDICT, ACT_OBSERVE };
+enum { LOG_ADDRESSES_PLAIN, LOG_ADDRESSES_KEYED };
 
 /* "none" where a socket path may be given */
 #define SETTINGS_NONE "none"
@@ -29,6 +30,11 @@ struct milter_settings {
 	int64_t ban_time;	    /* ms asked for */
 
 	int log_facility;	    /* of syslog(3) */
+	int64_t log_keep;	    /* ms a verdict stays in the verdict log; 0:
+				       none is written */
+	int64_t log_size;	    /* bytes of the verdict log, about */
+	int log_addresses;	    /* LOG_ADDRESSES_PLAIN or _KEYED */
+	int64_t label_rate;	    /* labels of one user in an hour; 0: any */
 	int64_t log_repeat;	    /* ms before the same fault is logged again */
 	int64_t message_memory;	    /* bytes: most one message may occupy */
 	int64_t stop_timeout;	    /* ms that SIGTERM waits for messages */

@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "db/labels.h"
 #include "scoring/gather.h"
 
 struct gather {
@@ -56,7 +57,7 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 	struct store *store = g->sources->store;
 	struct identity *ids = NULL;
 	struct error fault;
-	const char *key;
+	const char *key, *author;
 	size_t count = 0;
 	int r;
 
@@ -74,7 +75,13 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 	r = store_reputation_get(store, ids, count, e->now, g->arena,
 	    &e->reputation, &fault);
 	if (r == 0) {
+		author = gather_author(g->sources->auth, e, m, g->arena);
 		e->reputation_count = count;
+		if (author != NULL)
+			r = store_correspondent_get(store, author, e->now,
+			    &e->correspondent, &fault);
+	}
+	if (r == 0) {
 		key = gather_greylist_key(e, envelope, g->arena);
 		if (key == NULL)
 			return -ENOMEM;
@@ -87,6 +94,7 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 		e->store = (struct check){ CHECK_UNKNOWN,
 			arena_strdup(g->arena, fault.text) };
 		e->reputation_count = 0;
+		e->correspondent = false;
 		if (e->store.why == NULL)
 			return -ENOMEM;
 	}

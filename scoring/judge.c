@@ -87,6 +87,8 @@ decide(const struct deciding *d, double low, double largest,
 	}
 	if (a != ACTION_TEMPFAIL)
 		return a;
+	if (reputation_excuses_greylist(e, ret_reason))
+		return ACTION_TAG;
 	if (e->store.state == CHECK_UNKNOWN) {
 		*ret_reason = "no greylist state: tagged, not deferred";
 		return ACTION_TAG;

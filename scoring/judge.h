@@ -47,6 +47,10 @@ int reputation_judge(const struct scoring_settings *settings,
     const struct evidence *e, struct arena *a,
     struct reputation_term **ret_terms, size_t *ret_count);
 
+/* Never deferred (RFC 6647 is for strangers): known correspondents, senders
+ * with a confirmed good record of their own, and what DNSWL lists. */
+bool reputation_excuses_greylist(const struct evidence *e,
+    const char **ret_why);
 /* How the filter's own verdict counts in the sender's reputation: 0.2 of a
  * person's label at most, only far from tag_score, and only by what the
  * other tests said, never on the strength of reputation itself. One of the

@@ -44,10 +44,15 @@ static const struct {
 /* One of ours wrote to this author, who authenticated. */
 #define CORRESPONDENT_POINTS -2.5
 
+/* Good mail after which a sender is not greylisted, and how little bad. */
+#define CONFIRMED_HAM 10.0
+#define CONFIRMED_RATIO 20.0
+#define CONFIRMED_RECENT_SPAM 1.0
+
 /* The filter's own verdict is an opinion: it weighs a fifth of a person's. */
 #define VERDICT_WEIGHT 0.2
 #define VERDICT_HAM_BELOW 0.2 /* of tag_score */
-#define VERDICT_SPAM_ABOVE 1.8
+#define VERDICT_SPAM_ABOVE 2.0
 
 static double
 points_round(double p)
@@ -164,8 +169,12 @@ reputation_weigh(const struct verdict *v, double *ret_ham, double *ret_spam)
 	double own = 0, tag = v->thresholds.tag;
 
 	*ret_ham = *ret_spam = 0;
+	/* nor on that of the learned model: both would confirm themselves */
 	for (size_t i = 0; i < v->reputation_count; i++)
 		own += v->reputation[i].score;
+	for (size_t i = 0; i < v->hit_count; i++)
+		if (strcmp(v->hits[i].type, "learned") == 0)
+			own += v->hits[i].score;
 	if (tag <= 0)
 		return;
 	/* whatever an open test would have said */
@@ -173,4 +182,41 @@ reputation_weigh(const struct verdict *v, double *ret_ham, double *ret_spam)
 		*ret_ham = VERDICT_WEIGHT;
 	else if (v->score_low - own >= tag * VERDICT_SPAM_ABOVE)
 		*ret_spam = VERDICT_WEIGHT;
+}
+
+bool
+reputation_excuses_greylist(const struct evidence *e, const char **ret_why)
+{
+	if (e->correspondent) {
+		*ret_why = "one of ours wrote to this author: not deferred";
+		return true;
+	}
+	for (size_t i = 0; i < e->reputation_count; i++) {
+		const struct reputation_row *r = &e->reputation[i];
+
+		/* what a neighbour or a host name earned is not enough */
+		if ((r->kind == IDENTITY_ADDRESS ||
+		    r->kind == IDENTITY_DKIM_ALIGNED ||
+		    r->kind == IDENTITY_SPF) && r->ham >= CONFIRMED_HAM &&
+		    r->ham >= CONFIRMED_RATIO * r->spam &&
+		    r->recent_spam < CONFIRMED_RECENT_SPAM &&
+		    r->spread <= PRIVATE_AUTHORS) {
+			*ret_why = "a confirmed sender: not deferred";
+			return true;
+		}
+	}
+	/* 127.0.x.0 is listed without any trust */
+	for (size_t i = 0; i < e->dnsxl_count; i++) {
+		const struct dnsxl_evidence *d = &e->dnsxl[i];
+		size_t n = d->result != NULL ? strlen(d->result) : 0;
+
+		if (strstr(d->list, "dnswl") != NULL && n > 2 &&
+		    strncmp(d->result, "127.0.", 6) == 0 &&
+		    strncmp(d->result, "127.0.0.", 8) != 0 &&
+		    strcmp(d->result + n - 2, ".0") != 0) {
+			*ret_why = "listed by DNSWL: not deferred";
+			return true;
+		}
+	}
+	return false;
 }

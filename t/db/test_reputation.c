@@ -263,6 +263,48 @@ test_shared(struct store *st)
 }
 
 static void
+test_excuses(void)
+{
+	static const struct {
+		const char *label;
+		struct reputation_row row;
+		bool want;
+	} rows[] = {
+		{ "a stranger", { IDENTITY_SPF, "x", 1, 0, 0, 0, 1, T0 }, false },
+		{ "a confirmed sender", { IDENTITY_SPF, "x", 15, 0.2, 0, 0, 1, T0 },
+		    true },
+		{ "one that was just hijacked", { IDENTITY_SPF, "x", 150, 2, 0, 2,
+		    1, T0 }, false },
+		{ "a good network", { IDENTITY_NET, "x", 150, 0, 0, 0, 1, T0 },
+		    false },
+		{ "a shared provider", { IDENTITY_DKIM_ALIGNED, "x", 150, 0, 0, 0,
+		    90, T0 }, false },
+	};
+	struct dnsxl_evidence d = { .check = { CHECK_DONE, NULL },
+		.list = "list.dnswl.org", .query = "x", .result = "127.0.5.1" };
+	struct evidence e = { .now = T0, .dnsxl = &d, .dnsxl_count = 1 };
+	const char *why;
+
+	tap_ok(reputation_excuses_greylist(&e, &why), "DNSWL: %s", why);
+	d.result = "127.0.5.0";
+	tap_ok(!reputation_excuses_greylist(&e, &why), "DNSWL without trust");
+	d.result = "127.0.0.255";
+	tap_ok(!reputation_excuses_greylist(&e, &why), "DNSWL refused the query");
+	e.dnsxl_count = 0;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct reputation_row r = rows[i].row;
+
+		e.reputation = &r;
+		e.reputation_count = 1;
+		tap_ok(reputation_excuses_greylist(&e, &why) == rows[i].want,
+		    "%s", rows[i].label);
+	}
+	e.reputation_count = 0;
+	e.correspondent = true;
+	tap_ok(reputation_excuses_greylist(&e, &why), "a correspondent: %s", why);
+}
+
+static void
 test_forged(struct store *st)
 {
 	/* From says good.example, nothing authenticated: only the client */
@@ -284,6 +326,7 @@ main(void)
 	test_term();
 	test_terms_add_up();
 	test_weigh();
+	test_excuses();
 	if (mkdtemp(dir) == NULL)
 		return 1;
 	snprintf(path, sizeof(path), "%s/state.db", dir);

@@ -59,6 +59,7 @@ struct part {
 	bool leaf;	     /* a part with content of its own */
 	/* private, see part_decoded() and part_rendered() */
 	struct span decoded, rendered, visible, invisible;
+	bool rendered_wide, visible_wide, invisible_wide;
 	bool is_decoded, is_rendered, is_text;
 	struct html *html;
 };
@@ -165,7 +166,6 @@ struct html {
 	struct texts titles, comments, scripts, anchors;
 	struct html_uri *uris;
 	size_t uri_count;
-	struct span charsets;	    /* of <meta>, separated by a space */
 	struct html *next;	    /* of the next part */
 	double numbers[24];	    /* private, see html_number() */
 	uint32_t has;

@@ -15,11 +15,22 @@ static const uint8_t digits[256] = {
 size_t
 decode_base64(struct span in, char *out)
 {
-	size_t n = 0, end = in.len;
-	uint32_t acc = 0;
+	size_t n = 0, end = in.len, count = 0;
+	uint32_t acc = 0, pad = 0;
 	unsigned held = 0;
 
-	/* padding at the end is no data; in the middle it counts as zero bits */
+	/* padding at the end is no data; in the middle it is zero bits, or
+	 * ones (as in SpamAssassin) when the text is not clean base64 */
+	for (size_t i = 0; i < in.len; i++) {
+		unsigned char c = (unsigned char)in.ptr[i];
+
+		if (digits[c] != 0)
+			count++;
+		else if (c != ' ' && (c < '\t' || c > '\r'))
+			pad = 63;
+	}
+	if (count % 4 != 0)
+		pad = 63;
 	while (end > 0 && digits[(unsigned char)in.ptr[end - 1]] % 65 == 0)
 		end--;
 	for (size_t i = 0; i < end; i++) {
@@ -27,7 +38,7 @@ decode_base64(struct span in, char *out)
 
 		if (d == 0)
 			continue;
-		acc = acc << 6 | (d == 65 ? 0 : d - 1);
+		acc = acc << 6 | (d == 65 ? pad : d - 1);
 		if (++held == 4) {
 			out[n++] = (char)(acc >> 16);
 			out[n++] = (char)(acc >> 8);
@@ -56,7 +67,8 @@ size_t
 decode_qp(struct span in, bool word, char *out)
 {
 	size_t n = 0, i = 0;
-	size_t blank = 0; /* white space at the end of out so far */
+	size_t blank = 0;	   /* white space at the end of out so far */
+	size_t equals = SIZE_MAX; /* where in out a "=" stands as itself */
 
 	while (i < in.len) {
 		char c = in.ptr[i];
@@ -68,8 +80,9 @@ decode_qp(struct span in, bool word, char *out)
 			n -= blank;
 			blank = 0;
 			i += c == '\r' ? 2 : 1;
-			if (n > 0 && out[n - 1] == '=') {
+			if (n > 0 && equals == n - 1) {
 				n--;
+				equals = SIZE_MAX;
 				continue;
 			}
 			if (c == '\r')
@@ -82,15 +95,9 @@ decode_qp(struct span in, bool word, char *out)
 			int lo = hex_value(in.ptr[i + 2]);
 
 			if (hi >= 0 && lo >= 0) {
-				/* an encoded "=" must not look like a soft
-				 * line break: it is followed by something */
 				out[n++] = (char)(hi << 4 | lo);
 				blank = 0;
 				i += 3;
-				if (out[n - 1] == '=' && i < in.len &&
-				    (in.ptr[i] == '\n' || in.ptr[i] == '\r')) {
-					out[n++] = in.ptr[i++];
-				}
 				continue;
 			}
 		}
@@ -100,6 +107,8 @@ decode_qp(struct span in, bool word, char *out)
 			blank++;
 		else
 			blank = 0;
+		if (c == '=')
+			equals = n;
 		out[n++] = c;
 		i++;
 	}

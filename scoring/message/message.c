@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "scoring/message/message.h"
+#include "scoring/message/views.h"
 
 enum {
 	/* so many lines that are no fields may stand in a header; one more
@@ -226,19 +226,15 @@ header_scan(struct message *m)
 	return 0;
 }
 
-int
-message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
-    const struct message_limits *limits, struct message **ret_message,
-    struct error *err)
+static int
+parse(struct arena *a, struct span raw, size_t full_size_bytes,
+    const struct message_limits *limits, struct message **ret_message)
 {
-	struct message *m;
+	struct message *m = ARENA_NEW(a, struct message);
 	int rc;
 
-	if (raw.len == 0)
-		return error_set(err, -EINVAL, "no message: it is empty");
-	m = ARENA_NEW(a, struct message);
 	if (m == NULL)
-		return error_set(err, -ENOMEM, "out of memory for a message");
+		return -ENOMEM;
 	m->arena = a;
 	m->raw = raw;
 	m->size_bytes = full_size_bytes > raw.len ? full_size_bytes : raw.len;
@@ -259,8 +255,7 @@ message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
 			char *copy = arena_memdup(a, m->raw.ptr, m->raw.len);
 
 			if (copy == NULL)
-				return error_set(err, -ENOMEM,
-				    "out of memory for a message");
+				return -ENOMEM;
 			for (size_t i = 0; i < m->raw.len; i++)
 				if (copy[i] == '\r')
 					copy[i] = '\n';
@@ -268,17 +263,51 @@ message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
 		}
 	}
 	rc = header_scan(m);
-	if (rc == 0 && m->field_count == 0)
-		return error_set(err, -EINVAL, "no message: no header field "
-		    "before the first empty line");
 	if (rc == 0)
 		rc = index_build(m);
 	if (rc != 0)
-		return error_set(err, rc, "out of memory for a message");
+		return rc;
 	if (has_8bit(span_of(m->raw.ptr, m->body_offset)))
 		m->faults |= MESSAGE_8BIT_HEADER;
 	*ret_message = m;
 	return 0;
+}
+
+int
+message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
+    const struct message_limits *limits, struct message **ret_message,
+    struct error *err)
+{
+	struct message *m;
+
+	if (raw.len == 0)
+		return error_set(err, -EINVAL, "no message: it is empty");
+	if (parse(a, raw, full_size_bytes, limits, &m) != 0)
+		return error_set(err, -ENOMEM, "out of memory for a message");
+	if (m->field_count == 0)
+		return error_set(err, -EINVAL, "no message: no header field "
+		    "before the first empty line");
+	*ret_message = m;
+	return 0;
+}
+
+int
+message_parse_embedded(struct arena *a, struct span raw,
+    const struct message_limits *limits, struct message **ret_message)
+{
+	struct message_limits all = *limits;
+
+	all.scan_bytes = raw.len;
+	return parse(a, raw.len != 0 ? raw : SPAN_LIT("\n"), raw.len, &all,
+	    ret_message);
+}
+
+struct message_views *
+message_views(struct message *m)
+{
+	if (m->views == NULL)
+		m->views = ARENA_NEW(m->arena, struct message_views);
+	return m->views;
 }
 
 struct field *

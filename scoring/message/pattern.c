@@ -27,7 +27,8 @@ code_of(struct pattern *p)
 	pcre2_code *code = __atomic_load_n(&p->code, __ATOMIC_ACQUIRE);
 	void *other = NULL;
 	uint32_t options = PCRE2_DOLLAR_ENDONLY |
-	    ((p->flags & PATTERN_ICASE) ? PCRE2_CASELESS : 0);
+	    ((p->flags & PATTERN_ICASE) ? PCRE2_CASELESS : 0) |
+	    ((p->flags & PATTERN_UTF) ? PCRE2_UTF | PCRE2_UCP : 0);
 	int err;
 	PCRE2_SIZE at;
 

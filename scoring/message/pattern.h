@@ -15,6 +15,7 @@
 enum {
 	PATTERN_MAX_GROUPS = 12,
 	PATTERN_ICASE = 1,
+	PATTERN_UTF = 2, /* characters; the text must be valid UTF-8 */
 };
 
 struct pattern {

@@ -70,6 +70,34 @@ sub theirs {
     }
   }
   $v{addresses} = \@addr;
+  my @parts = $msg->find_parts(qr/^/);
+  $v{parts} = [map { $_->{type} . ' leaf=' . ($_->is_leaf() ? 1 : 0) . ' name= ' . ($_->is_leaf() ? $_->{name} // '' : '') } @parts];
+  my @mh;
+  for my $p (@parts[1 .. $#parts]) {
+    my %n;
+    push @mh, $p->{headers}{lc $_}[$n{lc $_}++] for @{$p->{header_order}};
+  }
+  $v{mimeheaders} = \@mh;
+  $v{body} = [@{$pms->get_decoded_stripped_body_text_array()}];
+  $v{visible} = [@{$msg->get_visible_rendered_body_text_array()}];
+  $v{invisible} = [@{$msg->get_invisible_rendered_body_text_array()}];
+  $v{rawbody} = [@{$pms->get_decoded_body_text_array()}];
+  my (@html, @htmltexts);
+  for my $h (@{$pms->{html_all}}) {
+    for my $n (qw(length html_length non_space_len ratio image_area min_size max_size
+      closed_extra_ratio bad_tag_ratio non_element_ratio obfuscation_ratio backhair_count
+      font_low_contrast font_invalid_color font_face_bad form_action_mailto embeds)) {
+      push @html, sprintf("%s %.4f", $n, $h->{$n}) if defined $h->{$n};
+    }
+    for my $t (qw(html body head a p img div table td tr span font !doctype o:p center b style script title iframe meta)) {
+      push @html, "inside $t $h->{inside}{$t}" if exists $h->{inside}{$t};
+    }
+    for my $l (qw(title comment script anchor)) {
+      push @htmltexts, @{$h->{$l}} if $h->{$l};
+    }
+  }
+  $v{html} = \@html;
+  $v{htmltexts} = \@htmltexts;
   $pms->finish();
   $msg->finish();
   for my $k (keys %v) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scoring/message/message.h"
+#include "scoring/message/body.h"
 #include "scoring/message/received.h"
 
 static void
@@ -76,6 +76,88 @@ print_addresses(struct message *m)
 }
 
 static void
+print_texts(const char *name, const struct texts *t)
+{
+	printf("=%s\n", name);
+	for (size_t i = 0; i < t->count; i++)
+		print_item(t->items[i]);
+}
+
+static void
+print_parts(struct message *m)
+{
+	struct part *p;
+
+	if (body_parts(m, &p) != 0)
+		return;
+	puts("=parts");
+	for (; p != NULL; p = p->in_order) {
+		printf(" %.*s leaf=%d name=", SPAN_ARG(p->type), p->leaf);
+		print_item(p->leaf ? p->name : SPAN_LIT(""));
+	}
+	puts("=mimeheaders");
+	body_parts(m, &p);
+	for (p = p->in_order; p != NULL; p = p->in_order)
+		for (size_t i = 0; i < p->field_count; i++)
+			print_item(field_decoded(p->message, &p->fields[i]));
+}
+
+static void
+print_html(struct message *m)
+{
+	static const char *const names[] = { "length", "html_length",
+		"non_space_len", "ratio", "image_area", "min_size", "max_size",
+		"closed_extra_ratio", "bad_tag_ratio", "non_element_ratio",
+		"obfuscation_ratio", "backhair_count", "font_low_contrast",
+		"font_invalid_color", "font_face_bad", "form_action_mailto",
+		"embeds" };
+	static const char *const lists[] = { "title", "comment", "script",
+		"anchor" };
+	static const char *const tags[] = { "html", "body", "head", "a", "p", "img",
+		"div", "table", "td", "tr", "span", "font", "!doctype", "o:p",
+		"center", "b", "style", "script", "title", "iframe", "meta" };
+	const struct html *h;
+
+	if (body_html(m, &h) != 0)
+		return;
+	puts("=html");
+	for (const struct html *k = h; k != NULL; k = k->next) {
+		double v;
+
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (html_number(k, names[i], &v))
+				printf(" %s %.4f\n", names[i], v);
+		for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+			if (html_inside(k, span_cstr(tags[i])) >= 0)
+				printf(" inside %s %d\n", tags[i],
+				    html_inside(k, span_cstr(tags[i])));
+	}
+	puts("=htmltexts");
+	for (const struct html *k = h; k != NULL; k = k->next)
+		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+			const struct texts *t = html_texts(k, lists[i]);
+
+			for (size_t n = 0; n < t->count; n++)
+				print_item(t->items[n]);
+		}
+}
+
+static void
+print_body(struct message *m)
+{
+	const struct texts *t;
+
+	if (body_rendered(m, &t) == 0)
+		print_texts("body", t);
+	if (body_visible(m, &t) == 0)
+		print_texts("visible", t);
+	if (body_invisible(m, &t) == 0)
+		print_texts("invisible", t);
+	if (body_raw(m, &t) == 0)
+		print_texts("rawbody", t);
+}
+
+static void
 dump(const char *path)
 {
 	static const struct message_limits limits = {
@@ -112,6 +194,9 @@ dump(const char *path)
 		print_relays(m);
 		print_fields(m);
 		print_addresses(m);
+		print_parts(m);
+		print_body(m);
+		print_html(m);
 	}
 	puts(".");
 	fflush(stdout);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scoring/message/body.h"
 #include "scoring/message/received.h"
 #include "t/message/util.h"
 
@@ -15,13 +16,25 @@ static unsigned files, messages;
 static void
 views_make(struct message *m)
 {
+	const struct texts *t;
+	const struct html *h;
 	struct relays *r;
+	struct part *p;
 
 	for (size_t i = 0; i < m->field_count; i++) {
 		field_decoded(m, &m->fields[i]);
 		address_first_name(m->arena, field_raw(m, &m->fields[i]));
 	}
 	relays_parse(m, NULL, NULL, NULL, &r);
+	body_rendered(m, &t);
+	body_visible(m, &t);
+	body_invisible(m, &t);
+	body_raw(m, &t);
+	body_html(m, &h);
+	if (body_parts(m, &p) == 0)
+		for (; p != NULL; p = p->in_order)
+			for (size_t i = 0; i < p->field_count; i++)
+				field_decoded(p->message, &p->fields[i]);
 }
 
 static void

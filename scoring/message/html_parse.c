@@ -1,0 +1,569 @@
+#include <libxml/HTMLparser.h>
+
+#include "base/escape.h"
+#include "scoring/message/html_parse.h"
+
+/* Elements whose content is text up to their end tag */
+static const struct {
+	const char *name;
+	bool cdata;
+} literal[] = {
+	{ "script", true }, { "style", true }, { "xmp", true },
+	{ "iframe", true }, { "plaintext", true }, { "title", false },
+	{ "textarea", false },
+};
+
+struct parse {
+	const char *p, *end; /* behind what was handed out */
+	bool (*handle)(void *ctx, const struct html_token *token);
+	void *ctx;
+	bool stop;
+	const char *late_end; /* end tag to report before the next tag */
+	bool short_comments; /* "<!--" ends at the next ">" */
+	int literal;	     /* index, or -1 */
+	unsigned marked;     /* open "<![CDATA[" sections */
+	const char *close;   /* the next "]]>" while one is open */
+	struct html_attr attrs[HTML_MAX_ATTRS];
+};
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+static bool
+is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool
+is_name_char(char c)
+{
+	return is_alpha(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+	    c == '_' || c == ':';
+}
+
+static const char *
+skip_space(const char *s, const char *end)
+{
+	while (s < end && is_space(*s))
+		s++;
+	return s;
+}
+
+static void
+emit(struct parse *z, enum html_event event, const char *from, const char *to,
+    bool cdata)
+{
+	struct html_token t = { .event = event, .cdata = cdata,
+		.text = span_of(from, (size_t)(to - from)) };
+
+	if (!z->stop)
+		z->stop = !z->handle(z->ctx, &t);
+}
+
+static void
+emit_tag(struct parse *z, enum html_event event, struct span name, size_t attrs)
+{
+	struct html_token t = { .event = event, .name = name, .attrs = z->attrs,
+		.attr_count = attrs };
+	const char *late = z->late_end;
+
+	if (late != NULL) {
+		z->late_end = NULL;
+		emit_tag(z, HTML_END, span_cstr(late), 0);
+	}
+	if (!z->stop)
+		z->stop = !z->handle(z->ctx, &t);
+}
+
+/*
+ * Each of the functions below gets the place of a "<" and returns the place
+ * behind the token, NULL when it is none (then "<" is text), or the "<"
+ * itself when the end of the text came first.
+ */
+
+/* A value or word at *s, which moves behind it; false: the text ended */
+static bool
+attr_value(const char **s, const char *end, struct span *ret_value)
+{
+	const char *p = *s;
+
+	if (*p == '"' || *p == '\'') {
+		const char *q = memchr(p + 1, *p, (size_t)(end - p - 1));
+
+		if (q == NULL)
+			return false;
+		*ret_value = span_of(p + 1, (size_t)(q - p - 1));
+		*s = q + 1;
+		return true;
+	}
+	while (p < end && !is_space(*p) && *p != '>')
+		p++;
+	*ret_value = span_of(*s, (size_t)(p - *s));
+	*s = p;
+	return p < end;
+}
+
+static const char *
+start_tag(struct parse *z, const char *beg)
+{
+	const char *s = beg + 2, *end = z->end;
+	struct span name;
+	size_t n = 0;
+
+	while (s < end && !is_space(*s) && *s != '>')
+		s++;
+	name = span_of(beg + 1, (size_t)(s - beg - 1));
+	s = skip_space(s, end);
+	while (s < end && *s != '>') {
+		struct html_attr a = { span_of(s, 0), { NULL, 0 } };
+
+		s++;
+		while (s < end && !is_space(*s) && *s != '>' && *s != '=')
+			s++;
+		a.name.len = (size_t)(s - a.name.ptr);
+		a.value = a.name;
+		s = skip_space(s, end);
+		if (s == end)
+			return beg;
+		if (*s == '=') {
+			s = skip_space(s + 1, end);
+			if (s == end)
+				return beg;
+			if (*s == '>') {
+				a.value = span_of(s, 0);
+			} else {
+				if (!attr_value(&s, end, &a.value))
+					return beg;
+				s = skip_space(s, end);
+			}
+		}
+		if (n < HTML_MAX_ATTRS)
+			z->attrs[n++] = a;
+	}
+	if (s == end)
+		return beg;
+	emit_tag(z, HTML_START, name, n);
+	for (size_t i = 0; i < sizeof(literal) / sizeof(literal[0]); i++)
+		if (span_iis(name, literal[i].name))
+			z->literal = (int)i;
+	return s + 1;
+}
+
+/* To the next ">" that is not quoted; a quote counts behind " " and "=" */
+static const char *
+skip_to_gt(const char *s, const char *end)
+{
+	char quote = '\0', prev = ' ';
+
+	for (; s < end; prev = *s++) {
+		if (quote == '\0' && *s == '>')
+			return s;
+		if (*s != '"' && *s != '\'')
+			continue;
+		if (*s == quote)
+			quote = '\0';
+		else if (quote == '\0' && (prev == ' ' || prev == '='))
+			quote = *s;
+	}
+	return end;
+}
+
+static const char *
+end_tag(struct parse *z, const char *beg)
+{
+	const char *s = beg + 2, *end = z->end;
+	struct span name = span_of(s, 0);
+
+	if (s == end)
+		return beg;
+	while (s < end && !is_space(*s) && *s != '>')
+		s++;
+	name.len = (size_t)(s - name.ptr);
+	s = skip_to_gt(s, end);
+	if (s == end)
+		return beg;
+	if (name.len == 0)
+		emit(z, HTML_COMMENT, beg, s + 1, false);
+	else
+		emit_tag(z, HTML_END, name, 0);
+	return s + 1;
+}
+
+static const char *
+comment(struct parse *z, const char *beg)
+{
+	const char *s = beg + 4, *end = z->end;
+
+	if (z->short_comments) {
+		s = s < end ? memchr(s, '>', (size_t)(end - s)) : NULL;
+		if (s == NULL)
+			return beg;
+		emit(z, HTML_COMMENT, beg, s + 1, false);
+		return s + 1;
+	}
+	while (s < end && (s = memchr(s, '-', (size_t)(end - s))) != NULL) {
+		const char *t = s + 1;
+
+		if (t < end && *t == '-') {
+			t = skip_space(t + 1, end);
+			if (t < end && *t == '>') {
+				emit(z, HTML_COMMENT, beg, t + 1, false);
+				return t + 1;
+			}
+		}
+		s++;
+	}
+	return beg;
+}
+
+/* "<!DOCTYPE ...>" or "<!ENTITY ...>": NULL when it is malformed */
+static const char *
+declaration(struct parse *z, const char *beg)
+{
+	const char *s = beg + 2, *end = z->end;
+	struct span word, ignored;
+
+	while (s < end && is_name_char(*s))
+		s++;
+	if (s == end)
+		return beg;
+	word = span_of(beg + 2, (size_t)(s - beg - 2));
+	if (!span_iis(word, "doctype") && !span_iis(word, "entity"))
+		return NULL;
+	for (;;) {
+		s = skip_space(s, end);
+		if (s == end)
+			return beg;
+		if (*s == '>')
+			break;
+		if (*s == '-') {
+			if (s + 1 == end)
+				return beg;
+			if (s[1] != '-')
+				return NULL;
+			s = memmem(s + 2, (size_t)(end - s - 2), "--", 2);
+			if (s == NULL)
+				return beg;
+			s += 2;
+		} else if (!attr_value(&s, end, &ignored)) {
+			return beg;
+		}
+	}
+	emit(z, HTML_DECLARATION, beg, s + 1, false);
+	return s + 1;
+}
+
+/* "<![CDATA[" and its like; NULL: no marked section */
+static const char *
+marked_section(struct parse *z, const char *beg)
+{
+	const char *s = skip_space(beg + 3, z->end);
+
+	while (s < z->end && (is_alpha(*s) || *s == '_' || *s == ':')) {
+		while (s < z->end && is_name_char(*s))
+			s++;
+		s = skip_space(s, z->end);
+		if (s == z->end)
+			return beg;
+	}
+	if (s == z->end || *s != '[')
+		return NULL;
+	z->marked++;
+	z->close = NULL;
+	return s + 1;
+}
+
+static const char *
+bang(struct parse *z, const char *beg)
+{
+	const char *s = beg + 2, *end = z->end, *t = NULL;
+
+	if (s == end)
+		return beg;
+	if (*s == '-') {
+		if (s + 1 == end)
+			return beg;
+		if (s[1] == '-')
+			return comment(z, beg);
+		s++;
+	} else if (*s == '[') {
+		t = marked_section(z, beg);
+	} else if (is_alpha(*s)) {
+		t = declaration(z, beg);
+	}
+	if (t != NULL)
+		return t;
+	/* anything else is a comment up to the next ">" */
+	s = memchr(s, '>', (size_t)(end - s));
+	if (s == NULL)
+		return beg;
+	emit(z, HTML_COMMENT, beg, s + 1, false);
+	return s + 1;
+}
+
+static const char *
+process(struct parse *z, const char *beg)
+{
+	const char *s = memchr(beg + 2, '>', (size_t)(z->end - beg - 2));
+
+	return s != NULL ? s + 1 : beg;
+}
+
+/* The content of script, style and the like. false: no end tag in sight */
+static bool
+literal_text(struct parse *z)
+{
+	const char *name = literal[z->literal].name;
+	bool quotes = z->literal < 2, escaped = false;
+	size_t n = strlen(name);
+	const char *s = z->p;
+	char quote = '\0';
+
+	for (; s < z->end; s++) {
+		const char *t;
+
+		if (*s == '<' && quote == '\0') {
+			/* a script may quote its own end tag */
+			t = s + 2 + n;
+			if (z->literal == 4 || t > z->end || s[1] != '/' ||
+			    strncasecmp(s + 2, name, n) != 0)
+				continue;
+			t = skip_space(t, z->end);
+			if (t == z->end || *t != '>')
+				continue;
+			if (s > z->p)
+				emit(z, HTML_TEXT, z->p, s,
+				    literal[z->literal].cdata);
+			emit_tag(z, HTML_END, span_of(s + 2, n), 0);
+			z->p = t + 1;
+			z->literal = -1;
+			return true;
+		}
+		if (!quotes)
+			continue;
+		if (escaped)
+			escaped = false;
+		else if (*s == '\\')
+			escaped = true;
+		else if (*s == quote || *s == '\r' || *s == '\n')
+			quote = '\0';
+		else if (quote == '\0' && (*s == '"' || *s == '\''))
+			quote = *s;
+	}
+	return false;
+}
+
+static const char *
+token(struct parse *z, const char *s)
+{
+	if (z->end - s < 3)
+		return s;
+	if (is_alpha(s[1]) || s[1] == '_' || s[1] == ':')
+		return start_tag(z, s);
+	switch (s[1]) {
+	case '/':
+		return end_tag(z, s);
+	case '!':
+		return bang(z, s);
+	case '?':
+		return process(z, s);
+	default:
+		return NULL;
+	}
+}
+
+/* What is left when no more tokens can be told */
+static bool
+finish(struct parse *z)
+{
+	if (z->literal >= 0) {
+		const char *name = literal[z->literal].name;
+
+		/* its end tag never came */
+		if (z->literal < 2) {
+			if (z->p < z->end)
+				emit(z, HTML_TEXT, z->p, z->end, true);
+			z->p = z->end;
+			z->literal = -1;
+			emit_tag(z, HTML_END, span_cstr(name), 0);
+			return false;
+		}
+		if (strcmp(name, "title") == 0) {
+			/* then it ends at the next tag, whatever that is */
+			z->late_end = name;
+			z->literal = -1;
+			return z->p < z->end;
+		}
+	} else if (z->p < z->end && *z->p == '<') {
+		const char *s = z->p + 1;
+
+		if (!z->short_comments) {
+			z->short_comments = true;
+			return true;
+		}
+		if (s == z->end || is_alpha(*s) || *s == '/' || *s == '!' ||
+		    *s == '?') {
+			/* markup that never ends hides the rest */
+			emit(z, HTML_COMMENT, z->p, z->end, false);
+			z->p = z->end;
+		}
+	}
+	if (z->p < z->end)
+		emit(z, HTML_TEXT, z->p, z->end, z->literal >= 0 &&
+		    literal[z->literal].cdata);
+	z->p = z->end;
+	if (z->late_end != NULL) {
+		const char *late = z->late_end;
+
+		z->late_end = NULL;
+		emit_tag(z, HTML_END, span_cstr(late), 0);
+	}
+	return false;
+}
+
+void
+html_parse(struct span text,
+    bool (*handle)(void *ctx, const struct html_token *token), void *ctx)
+{
+	struct parse z = { .p = text.ptr, .end = text.ptr + text.len,
+		.handle = handle, .ctx = ctx, .literal = -1 };
+
+	do {
+		const char *s = z.p;
+
+		while (s < z.end && !z.stop) {
+			const char *lt, *next;
+
+			if (z.literal >= 0) {
+				if (!literal_text(&z))
+					break;
+				s = z.p;
+				continue;
+			}
+			lt = memchr(s, '<', (size_t)(z.end - s));
+			if (lt == NULL)
+				lt = z.end;
+			if (z.marked != 0 && z.close == NULL) {
+				z.close = memmem(z.p, (size_t)(z.end - z.p),
+				    "]]>", 3);
+				if (z.close == NULL)
+					z.marked = 0;
+			}
+			if (z.marked != 0 && z.close <= lt) {
+				if (z.close > z.p)
+					emit(&z, HTML_TEXT, z.p, z.close, true);
+				z.p = s = z.close + 3;
+				z.close = NULL;
+				z.marked--;
+				continue;
+			}
+			if (lt == z.end)
+				break;
+			if (lt > z.p) {
+				emit(&z, HTML_TEXT, z.p, lt, false);
+				z.p = lt;
+			}
+			next = token(&z, lt);
+			if (next == lt)
+				break;
+			if (next != NULL)
+				z.p = s = next;
+			else
+				s = lt + 1;
+		}
+	} while (!z.stop && finish(&z));
+}
+
+/* The character of &name; 0: none. ISO 8859-1's need no ";". */
+static uint32_t
+entity_value(const char *name, size_t len, bool semicolon)
+{
+	char buf[16];
+	const htmlEntityDesc *e;
+
+	if (len == 0 || len >= sizeof(buf))
+		return 0;
+	memcpy(buf, name, len);
+	buf[len] = '\0';
+	e = htmlEntityLookup((const xmlChar *)buf);
+	if (e == NULL || (e->value > 0xFF && !semicolon))
+		return 0;
+	return e->value;
+}
+
+/* "&#65" or "&#x41" at s (behind "&#"); *ret_end behind the digits */
+static uint32_t
+numeric_value(const char *s, const char *end, const char **ret_end)
+{
+	uint32_t n = 0;
+	bool hex = s < end && (*s | 0x20) == 'x', any = false;
+
+	for (s += hex; s < end; s++) {
+		unsigned d;
+
+		if (*s >= '0' && *s <= '9')
+			d = (unsigned)(*s - '0');
+		else if (hex && (*s | 0x20) >= 'a' && (*s | 0x20) <= 'f')
+			d = (unsigned)((*s | 0x20) - 'a') + 10;
+		else
+			break;
+		n = n * (hex ? 16 : 10) + d;
+		any = true;
+		if (n > 0x10FFFF)
+			return 0;
+	}
+	*ret_end = s;
+	if (!any || n == 0)
+		return 0;
+	if ((n >= 0xD800 && n <= 0xDFFF) || (n >= 0xFDD0 && n <= 0xFDEF) ||
+	    ((n & 0xFFFE) == 0xFFFE && n > 0xFFFF))
+		return 0xFFFD;
+	return (n & 0xFFFE) == 0xFFFE ? 0 : n;
+}
+
+bool
+html_decode_entities(struct buf *out, struct span text, bool prefix)
+{
+	const char *p = text.ptr, *end = text.ptr + text.len, *amp;
+	bool wide = false;
+
+	while (p < end &&
+	    (amp = memchr(p, '&', (size_t)(end - p))) != NULL) {
+		const char *s = amp + 1, *stop = s;
+		uint32_t cp = 0;
+		char utf8[4];
+
+		buf_add(out, p, (size_t)(amp - p));
+		p = amp;
+		if (s < end && *s == '#') {
+			cp = numeric_value(s + 1, end, &stop);
+		} else {
+			while (stop < end && (is_alpha(*stop) ||
+			    (*stop >= '0' && *stop <= '9')))
+				stop++;
+			cp = entity_value(s, (size_t)(stop - s),
+			    stop < end && *stop == ';');
+			for (const char *t = stop - 1;
+			     cp == 0 && prefix && t > s && t - s < 16; t--) {
+				cp = entity_value(s, (size_t)(t - s), false);
+				if (cp != 0)
+					stop = t;
+			}
+		}
+		if (cp == 0) {
+			buf_add_char(out, '&');
+			p = amp + 1;
+			continue;
+		}
+		p = stop < end && *stop == ';' ? stop + 1 : stop;
+		wide = wide || cp > 0xFF;
+		buf_add(out, utf8, utf8_encode(cp, utf8));
+	}
+	if (p < end)
+		buf_add(out, p, (size_t)(end - p));
+	return wide;
+}

@@ -115,7 +115,7 @@ explain_features(const struct model *m, const struct sample *s, size_t count,
 	int r;
 
 	r = words == NULL ? -ENOMEM :
-	    features_make_places(s, m->header->count, a, &f, &places);
+	    features_make_places(s, m, a, &f, &places);
 	if (r != 0)
 		return r;
 	for (int view = 0; view < SAMPLE_VIEWS; view++) {

@@ -10,14 +10,17 @@
 #include "scoring/learn/internal.h"
 
 enum {
-	SET_SLOTS = 16384, /* power of two, over twice SEGMENT_MAX_FEATURES */
+	/* Bits of the filter that keeps a feature from counting twice. Two
+	 * features that meet in a bit count as one: a loss of one in a
+	 * hundred, the same in learning and predicting, for a filter that
+	 * stays in the first-level cache. */
+	SEEN_BITS = 1 << 17,
 	/* a segment of so many features has value 1 */
 	NEUTRAL_FEATURES = 1500,
 	/* fewer count as so many: three words must not outweigh a page */
 	FEWEST_FEATURES = 40,
 };
 
-_Static_assert(SET_SLOTS >= 2 * SEGMENT_MAX_FEATURES, "room in the set");
 _Static_assert(SAMPLE_TEXT_BYTES >= SAMPLE_RAW_BYTES &&
     SAMPLE_TEXT_BYTES >= SAMPLE_HEAD_BYTES &&
     SAMPLE_TEXT_BYTES >= SAMPLE_TOKENS_BYTES, "text is the largest view");
@@ -41,34 +44,35 @@ const uint8_t segment_view[SEGMENTS] = {
 };
 
 struct collect {
-	uint32_t *set; /* index + 1; 0: free */
+	uint64_t *seen; /* SEEN_BITS */
 	uint32_t *out;
 	uint16_t *start, *len; /* NULL: not asked for */
-	size_t count;
+	size_t count, most;
 	uint64_t salt;
 	uint32_t table; /* weights there are */
+	const struct weight *weights; /* soon to be looked at */
 };
 
 static inline void
 collect_add(struct collect *c, uint64_t x, size_t start, size_t len)
 {
-	uint64_t hash = ((x ^ c->salt) * 0x9E3779B97F4A7C15u) >> 32;
-	uint32_t index = (uint32_t)(hash * c->table >> 32);
-	uint32_t slot = index & (SET_SLOTS - 1);
+	uint64_t hash = (x ^ c->salt) * 0x9E3779B97F4A7C15u;
+	uint32_t bit = (uint32_t)(hash >> 40) & (SEEN_BITS - 1);
+	uint64_t mask = 1ull << (bit & 63), before = c->seen[bit >> 6];
 
-	while (c->set[slot] != 0) {
-		if (c->set[slot] == index + 1)
-			return;
-		slot = (slot + 1) & (SET_SLOTS - 1);
-	}
-	if (c->count == SEGMENT_MAX_FEATURES)
+	if (c->count == c->most)
 		return;
-	c->set[slot] = index + 1;
+	c->seen[bit >> 6] = before | mask;
+	c->out[c->count] = (uint32_t)((hash >> 32) * c->table >> 32);
+	/* the table is far larger than any cache: ask now, use later */
+	__builtin_prefetch(&c->weights[c->out[c->count]]);
 	if (c->start != NULL) {
 		c->start[c->count] = (uint16_t)start;
 		c->len[c->count] = (uint16_t)len;
 	}
-	c->out[c->count++] = index;
+	/* without a branch: half of all features are repetitions, and no
+	 * processor guesses which */
+	c->count += (before & mask) == 0;
 }
 
 static void
@@ -83,23 +87,35 @@ collect_bytes(struct collect *c, struct span v, unsigned n)
 	}
 }
 
+/* What ends a word, by byte */
+static const bool space[256] = { [' '] = true, ['\t'] = true, ['\r'] = true,
+	['\n'] = true };
+
 /* Words between white space; pairs of neighbours too when asked */
 static void
 collect_words(struct collect *c, struct span v, bool pairs)
 {
+	const uint8_t *p = (const uint8_t *)v.ptr;
 	uint64_t before = 0;
 	size_t i = 0, before_start = 0;
 
 	for (;;) {
-		uint64_t x = 0xCBF29CE484222325u;
+		uint64_t x = 0xCBF29CE484222325u, eight = 0;
 		size_t start;
 
-		while (i < v.len && span_is_wsp(v.ptr[i]))
+		while (i < v.len && space[p[i]])
 			i++;
 		if (i == v.len)
 			return;
-		for (start = i; i < v.len && !span_is_wsp(v.ptr[i]); i++)
-			x = (x ^ (uint8_t)v.ptr[i]) * 0x100000001B3u;
+		for (start = i; i < v.len && !space[p[i]]; i++) {
+			eight = eight << 8 | p[i];
+			if (((i - start) & 7) == 7) {
+				x = (x ^ eight) * 0x100000001B3u;
+				x ^= x >> 32;
+			}
+		}
+		x = (x ^ eight ^ (uint64_t)(i - start) << 56) *
+		    0x9FB21C651E98DF25u;
 		x ^= x >> 29;
 		collect_add(c, x, start, i - start);
 		if (pairs && before != 0)
@@ -111,21 +127,21 @@ collect_words(struct collect *c, struct span v, bool pairs)
 }
 
 static int
-make(const struct sample *s, uint32_t table, struct arena *a,
+make(const struct sample *s, const struct model *m, struct arena *a,
     struct features *f, struct feature_places *places)
 {
-	uint32_t *set = arena_bytes(a, SET_SLOTS * sizeof(*set));
+	uint64_t *seen = arena_bytes(a, SEEN_BITS / 8);
 
-	if (set == NULL)
+	if (seen == NULL)
 		return -ENOMEM;
 	for (int k = 0; k < SEGMENTS; k++) {
 		struct span v = s->view[segment_view[k]];
 		/* a byte begins one n-gram, or half a word and a pair */
 		size_t most = v.len + 2;
-		struct collect c = { .set = set,
+		struct collect c = { .seen = seen,
 			.salt = (uint64_t)(k + 1) << 56 |
 			    (uint64_t)(k + 1) * 0x51D7348Bu,
-			.table = table };
+			.table = m->header->count, .weights = m->weights };
 
 		if (most > SEGMENT_MAX_FEATURES)
 			most = SEGMENT_MAX_FEATURES;
@@ -140,7 +156,8 @@ make(const struct sample *s, uint32_t table, struct arena *a,
 			places->start[k] = c.start;
 			places->len[k] = c.len;
 		}
-		memset(set, 0, SET_SLOTS * sizeof(*set));
+		memset(seen, 0, SEEN_BITS / 8);
+		c.most = most - 1; /* one is written ahead */
 		switch (k) {
 		case SEGMENT_RAW:
 			collect_bytes(&c, v, 5);
@@ -164,15 +181,15 @@ make(const struct sample *s, uint32_t table, struct arena *a,
 }
 
 int
-features_make(const struct sample *s, uint32_t table, struct arena *a,
+features_make(const struct sample *s, const struct model *m, struct arena *a,
     struct features *ret_features)
 {
-	return make(s, table, a, ret_features, NULL);
+	return make(s, m, a, ret_features, NULL);
 }
 
 int
-features_make_places(const struct sample *s, uint32_t table, struct arena *a,
+features_make_places(const struct sample *s, const struct model *m, struct arena *a,
     struct features *ret_features, struct feature_places *ret_places)
 {
-	return make(s, table, a, ret_features, ret_places);
+	return make(s, m, a, ret_features, ret_places);
 }

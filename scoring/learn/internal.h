@@ -95,15 +95,15 @@ struct features {
 };
 
 /* 0 or -ENOMEM */
-int features_make(const struct sample *s, uint32_t count, struct arena *a,
-    struct features *ret_features);
+int features_make(const struct sample *s, const struct model *m,
+    struct arena *a, struct features *ret_features);
 
 /* The same, and where each feature stands first: bytes [start[i], start[i] +
  * len[i]) of the segment's view. For explain. 0 or -ENOMEM. */
 struct feature_places {
 	uint16_t *start[SEGMENTS], *len[SEGMENTS];
 };
-int features_make_places(const struct sample *s, uint32_t count,
+int features_make_places(const struct sample *s, const struct model *m,
     struct arena *a, struct features *ret_features,
     struct feature_places *ret_places);
 

@@ -16,14 +16,9 @@ group_log_odds(const struct model *m, const struct features *f, int group)
 
 		if (segment_group[k] != group)
 			continue;
-		/* the table is far larger than any cache: ask early */
-		enum { AHEAD = 24 };
-		for (; i + AHEAD + 4 <= n; i += 4) {
-			for (int j = 0; j < 4; j++) {
-				__builtin_prefetch(&m->weights[index[i + AHEAD + j]]);
+		for (; i + 4 <= n; i += 4)
+			for (size_t j = 0; j < 4; j++)
 				part[j] += m->weights[index[i + j]].w;
-			}
-		}
 		for (; i < n; i++)
 			part[0] += m->weights[index[i]].w;
 		sum += (double)f->value[k] *
@@ -44,7 +39,7 @@ model_predict_sample(const struct model *m, const struct sample *s,
 	struct features f;
 	int r;
 
-	r = features_make(s, h->count, a, &f);
+	r = features_make(s, m, a, &f);
 	if (r != 0)
 		return r;
 	for (int g = 0; g < GROUPS; g++)

@@ -70,47 +70,84 @@ enum field_class {
 	FIELD_LEAK,
 };
 
-static bool
-starts_with_any(struct span name, const char *const *list, size_t n)
+/* A field's name in lower case, cut where no list looks any more */
+struct name {
+	char text[64];
+	size_t len;
+};
+
+static void
+name_make(struct span s, struct name *n)
 {
-	for (size_t i = 0; i < n; i++)
-		/* most names differ in the third letter */
-		if (span_istarts(name, list[i]))
+	n->len = s.len < sizeof(n->text) ? s.len : sizeof(n->text);
+	for (size_t i = 0; i < n->len; i++)
+		n->text[i] = (char)tolower((unsigned char)s.ptr[i]);
+}
+
+/* Lists are short but names are many: the first and the third letter settle
+ * nearly all (most entries begin with "x-"). */
+static bool
+starts_with_any(const struct name *n, const char *const *list, size_t count)
+{
+	if (n->len < 3)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const char *entry = list[i];
+		size_t len;
+
+		if (entry[0] != n->text[0] || entry[2] != n->text[2])
+			continue;
+		len = strlen(entry);
+		if (n->len >= len && memcmp(n->text, entry, len) == 0)
 			return true;
+	}
 	return false;
 }
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
-bool
-sample_field_leaks(struct span name)
+static bool
+name_leaks(const struct name *n)
 {
-	char lower[FIELD_MAX_NAME_BYTES + 1];
-	size_t n = name.len < FIELD_MAX_NAME_BYTES ? name.len :
-	    (size_t)FIELD_MAX_NAME_BYTES;
-
-	if (starts_with_any(name, leak_prefixes, COUNT(leak_prefixes)))
+	if (starts_with_any(n, leak_prefixes, COUNT(leak_prefixes)))
 		return true;
 	for (size_t i = 0; i < COUNT(leak_names); i++)
-		if (span_iis(name, leak_names[i]))
+		if (n->len == strlen(leak_names[i]) &&
+		    memcmp(n->text, leak_names[i], n->len) == 0)
 			return true;
-	for (size_t i = 0; i < n; i++)
-		lower[i] = (char)tolower((unsigned char)name.ptr[i]);
-	for (size_t i = 0; i < COUNT(leak_parts); i++)
-		if (memmem(lower, n, leak_parts[i], strlen(leak_parts[i])) != NULL)
-			return true;
+	for (size_t i = 0; i < COUNT(leak_parts); i++) {
+		const char *part = leak_parts[i];
+		size_t len = strlen(part);
+
+		for (size_t k = 0; k + len <= n->len; k++)
+			if (n->text[k] == part[0] && n->text[k + 1] == part[1] &&
+			    memcmp(n->text + k, part, len) == 0)
+				return true;
+	}
 	return false;
 }
 
-static enum field_class
-classify(struct span name)
+bool
+sample_field_leaks(struct span name)
 {
-	if (sample_field_leaks(name))
+	struct name n;
+
+	name_make(name, &n);
+	return name_leaks(&n);
+}
+
+static enum field_class
+classify(struct span field_name)
+{
+	struct name n;
+
+	name_make(field_name, &n);
+	if (name_leaks(&n))
 		return FIELD_LEAK;
-	if (starts_with_any(name, signature_prefixes, COUNT(signature_prefixes)))
+	if (starts_with_any(&n, signature_prefixes, COUNT(signature_prefixes)))
 		return FIELD_SIGNATURE;
-	if (starts_with_any(name, path_prefixes, COUNT(path_prefixes)) ||
-	    span_iis(name, "sender"))
+	if (starts_with_any(&n, path_prefixes, COUNT(path_prefixes)) ||
+	    span_iis(field_name, "sender"))
 		return FIELD_PATH;
 	return FIELD_AUTHOR;
 }
@@ -271,6 +308,7 @@ sample_make(const struct sample_source *source, struct arena *a,
 	for (size_t i = 0; i < m->field_count; i++) {
 		struct field *f = &m->fields[i];
 		enum field_class class;
+		bool received;
 
 		/* enough of everything: the rest could not be kept */
 		if (raw.len == raw.cap && head.len == head.cap &&
@@ -279,10 +317,13 @@ sample_make(const struct sample_source *source, struct arena *a,
 		class = classify(f->name);
 		if (class == FIELD_LEAK)
 			continue;
-		if (span_iis(f->name, "Received") && hops++ < local)
+		received = span_iis(f->name, "Received");
+		if (received && hops++ < local)
 			continue;
 		if (f->name.len <= 40) {
-			if (message_find_span(m, f->name, 0) == f)
+			/* the first of its name, local hops not counted */
+			if (received ? hops == local + 1 :
+			    message_find_span(m, f->name, 0) == f)
 				view_token(&tokens, "h=", f->name, "", none);
 			if (before.len != 0)
 				view_token(&tokens, "", before, ">", f->name);

@@ -39,9 +39,9 @@ enum sample_view {
 
 /* Bytes of each view that are kept; the rest of a message is not learned */
 enum {
-	SAMPLE_RAW_BYTES = 2500,
+	SAMPLE_RAW_BYTES = 2000,
 	SAMPLE_HEAD_BYTES = 2000,
-	SAMPLE_TEXT_BYTES = 3000,
+	SAMPLE_TEXT_BYTES = 2500,
 	SAMPLE_TOKENS_BYTES = 2000,
 	SAMPLE_MAX_BYTES = 16 + SAMPLE_RAW_BYTES + SAMPLE_HEAD_BYTES +
 	    SAMPLE_TEXT_BYTES + SAMPLE_TOKENS_BYTES,

@@ -86,7 +86,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 	struct features f;
 
 	arena_reset(w->scratch);
-	if (features_make(s, h->count, w->scratch, &f) != 0)
+	if (features_make(s, &w->model, w->scratch, &f) != 0)
 		return; /* cannot be: the scratch was sized for it */
 	for (int g = 0; g < GROUPS; g++)
 		groups[g] = group_log_odds(&w->model, &f, g);

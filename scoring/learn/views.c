@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "scoring/learn/views.h"
+#include "scoring/message/body.h"
 
 bool
 view_init(struct view *v, struct arena *a, size_t cap)
@@ -76,10 +77,191 @@ view_token(struct view *v, const char *prefix, struct span s, const char *join,
 		v->ptr[v->len++] = ' ';
 }
 
+static const struct span none = { "", 0 };
+
+/* Links beyond these bring nothing new, only time */
+enum { MOST_LINKS = 40, MOST_PARTS = 30, HOST_BYTES = 100 };
+
+/* The last two and three labels of a host as tokens */
+static void
+host_tokens(struct view *tokens, struct span host)
+{
+	size_t dots = 0;
+
+	while (host.len > 0 && host.ptr[host.len - 1] == '.')
+		host.len--;
+	for (size_t i = host.len; i > 0; i--) {
+		if (host.ptr[i - 1] != '.' || ++dots < 2)
+			continue;
+		view_token(tokens, "u=", span_from(host, i), "", none);
+		if (dots == 3)
+			return;
+	}
+	view_token(tokens, "u=", host, "", none);
+}
+
+static bool
+is_host_byte(unsigned char c)
+{
+	return isalnum(c) || c == '.' || c == '-' || c == '_' || c >= 0x80;
+}
+
+/* The host of a URI, user and port left out; empty: none */
+static struct span
+uri_host(struct span s)
+{
+	const char *p = s.len != 0 ? memmem(s.ptr, s.len, "://", 3) : NULL;
+	size_t n = 0;
+
+	if (p == NULL && !span_istarts(s, "www."))
+		return none;
+	if (p != NULL)
+		s = span_from(s, (size_t)(p - s.ptr) + 3);
+	for (; n < s.len && n < HOST_BYTES; n++) {
+		if (s.ptr[n] == '@') {
+			s = span_from(s, n + 1);
+			n = (size_t)-1;
+		} else if (!is_host_byte((unsigned char)s.ptr[n]) &&
+		    s.ptr[n] != ':')
+			break;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (s.ptr[i] == ':')
+			return span_of(s.ptr, i);
+	return span_of(s.ptr, n);
+}
+
+static void
+link_token(struct view *tokens, struct span uri, size_t *links,
+    struct span *last)
+{
+	struct span host = uri_host(uri);
+
+	if (*links >= MOST_LINKS || host.len == 0)
+		return;
+	++*links;
+	if (span_ieq(host, *last))
+		return; /* ten images of one server */
+	*last = host;
+	host_tokens(tokens, host);
+}
+
+/* What looks like a link in the text that the reader sees */
+static void
+text_links(struct view *tokens, struct span text, size_t *links,
+    struct span *last)
+{
+	for (size_t i = 0; i + 8 < text.len; i++) {
+		struct span s = span_from(text, i);
+
+		if (i > 0 && !span_is_wsp(text.ptr[i - 1]) &&
+		    isalnum((unsigned char)text.ptr[i - 1]))
+			continue;
+		if ((s.ptr[0] | 32) == 'h' ? span_istarts(s, "http://") ||
+			span_istarts(s, "https://") :
+		    (s.ptr[0] | 32) == 'w' && span_istarts(s, "www."))
+			link_token(tokens, s, links, last);
+	}
+}
+
+/* In which scripts is it written? By the lead bytes of UTF-8. */
+static void
+script_tokens(struct view *tokens, struct span text)
+{
+	enum { LATIN, ACCENTS, GREEK, CYRILLIC, HEBREW, ARABIC, ASIA, CJK,
+		SYMBOLS, BAD, SCRIPTS };
+	static const char *const names[SCRIPTS] = { "latin", "accents", "greek",
+		"cyrillic", "hebrew", "arabic", "asia", "cjk", "symbols", "bad" };
+	size_t counts[SCRIPTS] = { 0 }, letters = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		int script;
+
+		if (c < 0x80) {
+			if (!isalpha(c))
+				continue;
+			script = LATIN;
+		} else if (c < 0xC0)
+			continue; /* belongs to a lead byte */
+		else if (c <= 0xCC)
+			script = ACCENTS;
+		else if (c <= 0xCF)
+			script = GREEK;
+		else if (c <= 0xD4)
+			script = CYRILLIC;
+		else if (c <= 0xD7)
+			script = HEBREW;
+		else if (c <= 0xDD)
+			script = ARABIC;
+		else if (c == 0xE0 || c == 0xE1)
+			script = ASIA;
+		else if (c == 0xE2)
+			script = SYMBOLS;
+		else if (c <= 0xEE)
+			script = CJK;
+		else
+			script = c <= 0xF4 ? SYMBOLS : BAD;
+		counts[script]++;
+		letters++;
+	}
+	for (int i = 0; i < SCRIPTS; i++)
+		/* a foreign name is no script */
+		if (counts[i] > 0 && counts[i] * 50 >= letters)
+			view_token(tokens, counts[i] * 2 > letters ?
+			    "script-mostly=" : "script=", span_cstr(names[i]), "",
+			    none);
+}
+
+static void
+part_tokens(struct view *tokens, struct part *p, struct span *before)
+{
+	struct span encoding = part_header(p, "Content-Transfer-Encoding");
+	size_t dot;
+
+	view_token(tokens, "part=", p->type, "", none);
+	if (before->len != 0)
+		view_token(tokens, "parts=", *before, "+", p->type);
+	*before = p->type;
+	if (!p->leaf)
+		return;
+	if (encoding.ptr != NULL && encoding.len > 0 && encoding.len < 20)
+		view_token(tokens, "encoding=", span_trim(encoding), "", none);
+	if (p->charset.ptr != NULL && p->charset.len < 30)
+		view_token(tokens, "charset=", p->charset, "", none);
+	for (dot = p->name.len; p->name.ptr != NULL && dot > 0; dot--)
+		if (p->name.ptr[dot - 1] == '.')
+			break;
+	if (p->name.ptr != NULL && p->name.len > 0)
+		view_token(tokens, "file=", dot > 0 && p->name.len - dot < 10 ?
+		    span_from(p->name, dot) : none, "", none);
+}
+
 int
 views_body(struct message *m, struct view *text, struct view *tokens)
 {
-	(void)tokens;
-	view_add_text(text, span_from(m->raw, m->body_offset));
+	const struct texts *visible;
+	const struct html *html;
+	struct part *root;
+	struct span before = none, last = none;
+	size_t links = 0, parts = 0;
+
+	if (body_parts(m, &root) != 0 || body_visible(m, &visible) != 0 ||
+	    body_html(m, &html) != 0)
+		return -ENOMEM;
+	/* [0] is the Subject, which stands among the fields already */
+	for (size_t i = 1; i < visible->count && text->len < text->cap; i++) {
+		view_add_text(text, visible->items[i]);
+		if (text->len > 0 && text->ptr[text->len - 1] != '\n')
+			view_add(text, SPAN_LIT("\n"));
+	}
+	for (struct part *p = root; p != NULL && parts < MOST_PARTS;
+	    p = p->in_order, parts++)
+		part_tokens(tokens, p, &before);
+	script_tokens(tokens, span_of(text->ptr, text->len));
+	for (; html != NULL; html = html->next)
+		for (size_t i = 0; i < html->uri_count; i++)
+			link_token(tokens, html->uris[i].raw, &links, &last);
+	text_links(tokens, span_of(text->ptr, text->len), &links, &last);
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "scoring/rules/eval.h"
 
+extern const struct eval_family eval_body, eval_locale, eval_mime;
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_fromname;
 extern const struct eval_family eval_header, eval_header_forged;
@@ -9,12 +10,15 @@ extern const struct eval_family eval_relay;
 
 /* One line a family; the order does not matter, names are unique. */
 const struct eval_family *const eval_families[] = {
+	&eval_body,
 	&eval_dkim,
 	&eval_dmarc,
 	&eval_fromname,
 	&eval_header,
 	&eval_header_forged,
 	&eval_identity,
+	&eval_locale,
+	&eval_mime,
 	&eval_own,
 	&eval_relay,
 	&eval_spf,

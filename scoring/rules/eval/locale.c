@@ -172,28 +172,18 @@ run_body(struct eval_context *ctx, const struct eval_call *call,
 	return probe_end(&p, r, hit);
 }
 
+/* <meta> charsets are not kept: mail programs go by the MIME header, which
+ * check_for_mime('mime_faraway_charset') looks at. See DEPARTURES.md. */
 static int
 run_html(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	const struct faraway *s = eval_state(ctx);
-	const struct html *h;
 
 	(void)call;
-	if (s->locale.all)
-		return 0;
-	if (body_html(eval_input(ctx)->message, &h) != 0)
-		return -ENOMEM;
-	for (; h != NULL && r->count == 0; h = h->next) {
-		unsigned good = 0, bad = 0;
-
-		for (struct span rest = h->charsets; rest.len > 0;) {
-			if (locale_charset_ok(&s->locale, conf_next_word(&rest)))
-				good++;
-			else
-				bad++;
-		}
-		r->count = bad > 0 && bad >= good;
+	if (!s->locale.all) {
+		r->state = EVAL_NOT_RUN;
+		r->why = "charsets of <meta> are not kept";
 	}
 	return 0;
 }

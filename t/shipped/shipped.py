@@ -32,13 +32,22 @@ BASE = [
 BODY = "Hello Bob,\n\nhere are the minutes.\n\nAnna\n"
 
 
-def message(test):
-    """The message that a test line describes, as bytes."""
+def split(test):
+    """Fields, DNS data and body of a test line."""
     head, _, body = test.replace("\\n", "\n").partition("\n\n")
-    fields = []
+    fields, dns = [], []
     for line in filter(None, head.split("\n")):
         name, _, value = line.partition(":")
-        fields.append((name, value.strip()))
+        if name == "DNS":
+            dns.append(value.strip())
+        else:
+            fields.append((name, value.strip()))
+    return fields, dns, body
+
+
+def message(test):
+    """The message that a test line describes, as bytes."""
+    fields, _, body = split(test)
     given = {name.lower() for name, _ in fields}
     lines = [f"{n}: {v}" for n, v in BASE if n.lower() not in given]
     lines += [f"{n}: {v}" for n, v in fields if v]
@@ -83,11 +92,13 @@ def read_rules():
     return rules
 
 
-def check(*paths, options=()):
+COMMON = ["--rules", RULES, "--db", "none", "--now", "1772445605"]
+
+
+def check(*paths):
     """{path: result} of `spamscore check`, offline."""
     run = subprocess.run(
-        [tap.SPAMSCORE, "check", "--jobs", "2", "--rules", RULES, "--db", "none",
-         "--offline", "--now", "1772445605", *options, *paths],
+        [tap.SPAMSCORE, "check", "--jobs", "2", "--offline", *COMMON, *paths],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         check=False)
     results = {}
@@ -106,3 +117,25 @@ def check_messages(messages):
             with open(os.path.join(folder, name), "wb") as f:
                 f.write(data)
         return {os.path.basename(p): r for p, r in check(folder).items()}
+
+
+def check_with_dns(test):
+    """One test line, judged with the DNS that it brings along."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, n) for n in ("message", "dns", "config")]
+        for path, data in zip(paths, (
+                message(test), "\n".join(split(test)[1]).encode() + b"\n",
+                b"authserv_id mx.example.net\n")):
+            with open(path, "wb") as f:
+                f.write(data)
+        run = subprocess.run(
+            [tap.SPAMSCORE, "--explain", "--json", *COMMON, "--dns-data", paths[1],
+             "--config", paths[2], paths[0]],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="replace", check=False)
+    try:
+        verdict = json.loads(run.stdout)
+    except ValueError:
+        tap.note(run.stderr)
+        return {"rules": []}
+    return {"rules": [h["rule"] for h in verdict["hits"]]}

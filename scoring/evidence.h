@@ -93,6 +93,13 @@ struct dmarc_evidence {
 	bool excused;		   /* trusted ARC or intact list signature */
 };
 
+/* One method of a trusted sealer's ARC-Authentication-Results */
+struct sealed_result {
+	const char *method;	/* "spf", "dkim", "dmarc", ... */
+	enum auth_result result;
+	const char *domain;	/* what it is about, NULL when not said */
+};
+
 /* RFC 8617 */
 struct arc_evidence {
 	struct check check;
@@ -100,6 +107,8 @@ struct arc_evidence {
 	unsigned instance;	 /* highest, or the failing one */
 	const char *sealer;	 /* d= of the newest seal */
 	bool trusted;		 /* sealer is in arc_trusted_sealers */
+	struct sealed_result *sealed; /* only of a trusted sealer */
+	size_t sealed_count;
 	const char *reason;
 };
 

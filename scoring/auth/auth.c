@@ -390,6 +390,8 @@ auth_finish(struct auth *x, const struct envelope *envelope,
 	dns_session_start(x->dns);
 	begin_again(x, envelope);
 	dkim_begin(x, m);
+	arc_begin(x, m);
+	dmarc_begin(x, m);
 	for (size_t i = 0; i < question_count; i++)
 		dns_start(x->dns, questions[i].name, questions[i].type);
 	do
@@ -416,6 +418,10 @@ auth_finish(struct auth *x, const struct envelope *envelope,
 		rc = sender_domain_finish(x, e);
 	if (rc == 0)
 		rc = dkim_finish(x, m, e);
+	if (rc == 0)
+		rc = arc_finish(x, m, e);
+	if (rc == 0)
+		rc = dmarc_finish(x, m, e);
 	if (rc == 0)
 		rc = answers_finish(x, questions, question_count, e);
 	if (rc == 0 && x->no_memory)

@@ -29,6 +29,7 @@ struct auth_context {
 
 struct auth;
 struct dkim_run;
+struct arc_run;
 typedef void (*auth_then)(struct auth *x, void *arg,
     const struct dns_answer *ans);
 
@@ -53,6 +54,7 @@ struct auth {
 	struct spf_query spf_mailfrom, spf_helo;
 	bool spf_mailfrom_begun, spf_helo_begun;
 	struct dkim_run *dkim;
+	struct arc_run *arc;
 };
 
 void auth_ask(struct auth *x, const char *name, uint16_t type, auth_then then,
@@ -80,5 +82,10 @@ int dkim_context_new(struct auth_context *c, struct error *err);
 void dkim_context_free(struct auth_context *c);
 void dkim_begin(struct auth *x, struct message *m);
 int dkim_finish(struct auth *x, struct message *m, struct evidence *e);
+void arc_begin(struct auth *x, struct message *m);
+int arc_finish(struct auth *x, struct message *m, struct evidence *e);
+/* After SPF, DKIM and ARC: it looks at their evidence. */
+void dmarc_begin(struct auth *x, struct message *m);
+int dmarc_finish(struct auth *x, struct message *m, struct evidence *e);
 
 #endif

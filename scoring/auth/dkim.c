@@ -3,16 +3,24 @@
  *
  * One DKIM_LIB for all threads, so nothing that differs between messages may
  * be set in it: time is judged by us against the evidence's clock (the
- * library believes it is 1970 and allows any drift), and keys come through a
- * callback that finds the message's session in the DKIM handle. That way a
- * timeout is one signature's temperror, not the message's.
+ * library compares with time(), so it gets a clock drift that excuses all
+ * that is real), and keys come through a callback that finds the message's
+ * session in the DKIM handle. That way a timeout is one signature's
+ * temperror, not the message's.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "scoring/auth/auth_internal.h"
+#include "scoring/auth/canon.h"
 
-enum { DKIM_MIN_KEY_BITS = 1024 }; /* RFC 8301 3.2 */
+enum {
+	DKIM_MIN_KEY_BITS = 1024, /* RFC 8301 3.2 */
+	/* The library says "future" when now < t - drift, in unsigned numbers,
+	 * and "expired" when now >= x + drift: this fits every t= from 2001
+	 * (before DKIM) to 2058 and every x= that such a one can have. */
+	DKIM_CLOCK_DRIFT = 1000000000,
+};
 
 struct signature {
 	size_t field_index;
@@ -183,16 +191,14 @@ no_query(void *service, int type, unsigned char *query, unsigned char *buf,
 int
 dkim_context_new(struct auth_context *c, struct error *err)
 {
-	uint64_t early = 1, any = UINT64_MAX / 4;
+	uint64_t drift = DKIM_CLOCK_DRIFT;
 	u_int min_bits = DKIM_MIN_KEY_BITS;
 
 	c->dkim = dkim_init(NULL, NULL);
 	if (c->dkim == NULL)
 		return error_set(err, -ENOMEM, "cannot start libopendkim");
-	if (dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME, &early,
-		sizeof(early)) != DKIM_STAT_OK ||
-	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &any,
-		sizeof(any)) != DKIM_STAT_OK ||
+	if (dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &drift,
+		sizeof(drift)) != DKIM_STAT_OK ||
 	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
 		&min_bits, sizeof(min_bits)) != DKIM_STAT_OK ||
 	    dkim_set_key_lookup(c->dkim, key_lookup) != DKIM_STAT_OK)
@@ -280,23 +286,38 @@ set(struct dkim_evidence *d, enum auth_result result, const char *reason)
 	d->reason = reason;
 }
 
+/* Does l= end before the (canonical) body does? The library's own count is of
+ * the body before canonicalisation. */
+static bool
+leaves_uncovered(const struct tags *t, struct span body)
+{
+	struct span l = tags_get(t, "l"), c = tags_get(t, "c");
+	size_t slash = span_find(c, '/');
+	bool relaxed = slash < c.len &&
+	    span_iis(span_trim(span_from(c, slash + 1)), "relaxed");
+	int64_t limit;
+	bool ok;
+
+	if (l.ptr == NULL)
+		return false;
+	if (!tags_number(l, &limit))
+		return true;
+	return canon_body(NULL, body, relaxed, 0, &ok) > (size_t)limit;
+}
+
 /* What the library found out about the signature itself */
 static void
-verdict_of(DKIM *dkim, DKIM_SIGINFO *info, struct signature *sig,
+verdict_of(DKIM_SIGINFO *info, struct signature *sig, struct span body,
     struct dkim_evidence *d)
 {
 	unsigned flags = dkim_sig_getflags(info);
 	int error = dkim_sig_geterror(info);
-	ssize_t body_len, canon_len, sign_len;
 	unsigned bits = 0;
 
 	if (dkim_sig_getkeysize(info, &bits) == DKIM_STAT_OK)
 		d->key_bits = bits;
 	d->test_key = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
-	if (tags_get(&sig->tags, "l").ptr != NULL &&
-	    dkim_sig_getcanonlen(dkim, info, &body_len, &canon_len,
-		&sign_len) == DKIM_STAT_OK)
-		d->body_uncovered = body_len > canon_len;
+	d->body_uncovered = leaves_uncovered(&sig->tags, body);
 	if (dns_status_is_temporary(sig->key_status)) {
 		set(d, AUTH_TEMPERROR, dns_status_name(sig->key_status));
 		d->check = auth_check_of(sig->key_status);
@@ -457,7 +478,8 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 		if (sig == NULL)
 			continue;
 		d = &e->dkim[sig - run->list];
-		verdict_of(dkim, infos[i], sig, d);
+		verdict_of(infos[i], sig, span_from(m->raw, m->body_offset),
+		    d);
 		policy_of(sig, e->now, fault, d);
 	}
 	dkim_free(dkim);

@@ -268,6 +268,7 @@ test_results(void)
 	    " header.a=rsa-sha256 header.b=\"AbC+/123\";\n"
 	    "\tdkim=temperror reason=\"time?out\" header.d=example.com"
 	    " header.s=\"x y\\\"z\";\n"
+	    "\tdmarc=none header.from=example.org;\n"
 	    "\tiprev=pass policy.iprev=192.0.2.1"), "all methods");
 	fixture_done(&f);
 	fixture_init(&f, NULL);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,9 +22,11 @@
 #include "milter/listener.h"
 #include "milter/log.h"
 #include "milter/notify.h"
+#include "milter/sandbox.h"
 
 enum {
 	EARLY_ARENA_BYTES = 64 << 20,
+	SANDBOX_RULES_MAX = 64, /* paths of rules that are let in */
 	DRAIN_POLL_MS = 20,
 	/* libmilter writes the last reply after our callback has returned */
 	DRAIN_GRACE_MS = 250,
@@ -421,6 +424,57 @@ start_privileged(struct life *l)
 	return EX_OK;
 }
 
+/* Reading: configuration, rules, model, what DNS needs. Writing: the state
+ * and the sockets' directories. Rules that a later configuration keeps
+ * elsewhere cannot be read until the next start, and the log says so. */
+static int
+confine(struct life *l, struct arena *a)
+{
+	const struct snapshot_options *o = &l->options->load;
+	struct scoring_settings scoring;
+	struct settings_room room = { scoring_settings_table, &scoring };
+	struct conf_lines lines = { 0 };
+	const char *read[12 + SANDBOX_RULES_MAX], *write[3];
+	struct sandbox_paths paths = { .read = read, .write = write };
+	struct diags ignored; /* engine_load() reports them */
+	struct error err;
+	size_t n = 0;
+	int landlock, r;
+
+	diags_init(&ignored, a);
+	if (scoring_settings_init(&scoring, a) != 0)
+		return complain(EX_OSERR, "out of memory");
+	if (o->config != NULL &&
+	    conf_read(a, o->config, CONF_MAX_FILE_BYTES, &lines, &ignored, &err) == 0)
+		for (size_t i = 0; i < lines.count; i++)
+			conf_apply(&lines.lines[i], &room, 1, a, &ignored);
+	if (o->config != NULL)
+		read[n++] = dirname(arena_strdup(a, o->config));
+	read[n++] = o->rules_dir;
+	read[n++] = scoring.rules_dir;
+	read[n++] = scoring.compiled_dir;
+	read[n++] = scoring.public_suffix_list;
+	read[n++] = scoring.trust_anchor;
+	read[n++] = o->dns_data;
+	for (size_t i = 0; i < o->rules_count && i < SANDBOX_RULES_MAX / 2; i++)
+		read[n++] = o->rules[i];
+	for (size_t i = 0; i < scoring.rules.count && i < SANDBOX_RULES_MAX / 2; i++)
+		read[n++] = scoring.rules.items[i];
+	paths.read_count = n;
+	n = 0;
+	write[n++] = l->early.state_dir;
+	if (l->socket_path != NULL)
+		write[n++] = dirname(arena_strdup(a, l->socket_path));
+	if (strcmp(l->early.control_socket, SETTINGS_NONE) != 0)
+		write[n++] = dirname(arena_strdup(a, l->early.control_socket));
+	paths.write_count = n;
+	/* SQLite's scratch files: the only place left */
+	setenv("SQLITE_TMPDIR", l->early.state_dir, 1);
+	r = sandbox_enter(&paths, &landlock, &err);
+	scoring_settings_done(&scoring);
+	return r == 0 ? EX_OK : complain(EX_NOPERM, err.text);
+}
+
 int
 daemon_run(const struct daemon_options *options)
 {
@@ -455,6 +509,8 @@ daemon_run(const struct daemon_options *options)
 		code = detach(l);
 	if (code == EX_OK)
 		code = start_privileged(l);
+	if (code == EX_OK)
+		code = confine(l, a);
 	if (code == EX_OK)
 		code = load_first(l, a);
 	if (code == EX_OK) {

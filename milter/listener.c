@@ -87,7 +87,8 @@ own_socket(const char *path, const struct milter_settings *s,
 		    strerror(errno));
 	/* Without root the group can be given only if it is one of ours (under
 	 * systemd: SupplementaryGroups=postfix, or a setgid directory). */
-	if (user == NULL && lchown(path, (uid_t)-1, gid) == -1 && errno != EPERM)
+	if (user == NULL && lchown(path, (uid_t)-1, gid) == -1 && errno != EPERM &&
+	    errno != EINVAL)
 		return error_set(err, -errno, "cannot change group of \"%s\": %s",
 		    path, strerror(errno));
 	if (chmod(path, 0660) == -1)

@@ -4,6 +4,7 @@ and a hostile client that the kernel no longer lets in.
 usage: demo.py BUILD. Root; everything happens in two network namespaces and
 a temporary folder, and is taken down again.
 """
+import email.utils
 import json
 import os
 import re
@@ -151,7 +152,7 @@ def verdicts(stack):
 
 def deliver(net, postfix, stack, m):
     with open(os.path.join(HERE, m["file"]), "rb") as f:
-        data = f.read()
+        data = f.read().replace(b"@DATE@", email.utils.formatdate().encode())
     before = len(verdicts(stack))
     reply = net.send(postfix, m["mail_from"], m["rcpt_to"], data, source=m["ip"], helo=m["helo"],
                      xclient={"NAME": m["name"]} if m.get("name") else None)

@@ -473,7 +473,10 @@ add_entry(struct eval_context *ctx, struct identities *ids)
 {
 	const struct rule_input *in = eval_input(ctx);
 	const struct relays *relays = in->relays;
-	bool smtp = in->envelope->source == ENVELOPE_SMTP;
+	/* the client is known, though no Received field tells of it yet */
+	bool smtp = in->envelope->source == ENVELOPE_SMTP ||
+	    (in->envelope->source == ENVELOPE_OPTIONS &&
+		in->envelope->client_ip.family != 0);
 	int r;
 
 	ids->relayed = smtp || message_find(in->message, "Received", 0) != NULL;

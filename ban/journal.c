@@ -36,7 +36,7 @@ static const char *const queries[Q_COUNT] = {
 	[Q_UNCLAIM] = "DELETE FROM claim WHERE net = ?1 AND scope = ?2",
 	[Q_WIPE] = "DELETE FROM ban WHERE expires > ?1",
 	[Q_EACH] = "SELECT net, scope, first, last, expires, count, packets, "
-	    "source, label, claim_expires, reason FROM ban WHERE expires > ?1",
+	    "source, label, claim_expires, reason FROM ban WHERE +expires > ?1",
 	[Q_EACH_CLAIM] = "SELECT net, scope, 0, 0, expires, 0, 0, source, label, "
 	    "expires, '' FROM claim WHERE expires > ?1",
 	[Q_DAY] = "INSERT OR IGNORE INTO good_day (addr, day) VALUES (?1, ?2)",

@@ -118,12 +118,17 @@ forget_session(struct ban_kernel *k, struct error *err)
 
 static int
 create_named(struct ban_kernel *k, const char *name, unsigned set,
-    struct error *err)
+    size_t expected, struct error *err)
 {
+	/* the kernel doubles a small table again and again, which costs more
+	 * than the filling; buckets hold up to 12 */
+	uint32_t hash = 1024;
 	uint8_t family = set & 1 ? NFPROTO_IPV6 : NFPROTO_IPV4;
 	uint32_t timeout = 3600, max = k->max_entries;
 	struct ipset_session *s = k->session;
 
+	while (hash < expected / 4 && hash < 1u << 22)
+		hash *= 2;
 	errno = 0;
 	if (ipset_session_data_set(s, IPSET_SETNAME, name) < 0 ||
 	    ipset_session_data_set(s, IPSET_OPT_TYPENAME, SET_TYPE) < 0 ||
@@ -131,6 +136,7 @@ create_named(struct ban_kernel *k, const char *name, unsigned set,
 	    ipset_session_data_set(s, IPSET_OPT_FAMILY, &family) < 0 ||
 	    ipset_session_data_set(s, IPSET_OPT_TIMEOUT, &timeout) < 0 ||
 	    ipset_session_data_set(s, IPSET_OPT_MAXELEM, &max) < 0 ||
+	    ipset_session_data_set(s, IPSET_OPT_HASHSIZE, &hash) < 0 ||
 	    ipset_session_data_set(s, IPSET_OPT_COUNTERS, &timeout) < 0 ||
 	    ipset_cmd(s, IPSET_CMD_CREATE, 0) != 0)
 		return failed(k, "create", name, err);
@@ -138,11 +144,13 @@ create_named(struct ban_kernel *k, const char *name, unsigned set,
 }
 
 int
-ban_kernel_create(struct ban_kernel *k, unsigned set, struct error *err)
+ban_kernel_create(struct ban_kernel *k, unsigned set, size_t expected,
+    struct error *err)
 {
 	int code = forget_session(k, err);
 
-	return code < 0 ? code : create_named(k, ban_set_name(set), set, err);
+	return code < 0 ? code : create_named(k, ban_set_name(set), set, expected,
+	    err);
 }
 
 static int
@@ -160,7 +168,7 @@ simple(struct ban_kernel *k, enum ipset_cmd cmd, const char *what,
 
 int
 ban_kernel_replace(struct ban_kernel *k, unsigned set, bool same_type,
-    struct error *err)
+    size_t expected, struct error *err)
 {
 	const char *name = ban_set_name(set);
 	int code = forget_session(k, err);
@@ -172,10 +180,10 @@ ban_kernel_replace(struct ban_kernel *k, unsigned set, bool same_type,
 		code = simple(k, IPSET_CMD_DESTROY, "destroy", name, NULL, err);
 		if (code < 0)
 			return code == -EPERM ? code : -EBUSY;
-		return ban_kernel_create(k, set, err);
+		return ban_kernel_create(k, set, expected, err);
 	}
 	simple(k, IPSET_CMD_DESTROY, "destroy", SPARE_SET, NULL, NULL);
-	code = create_named(k, SPARE_SET, set, err);
+	code = create_named(k, SPARE_SET, set, expected, err);
 	if (code == 0)
 		code = simple(k, IPSET_CMD_SWAP, "swap", SPARE_SET, name, err);
 	simple(k, IPSET_CMD_DESTROY, "destroy", SPARE_SET, NULL, NULL);

@@ -35,13 +35,14 @@ void ban_kernel_close(struct ban_kernel *k);
 /* 0 or a negative errno (-EPERM: no CAP_NET_ADMIN) */
 int ban_kernel_look(struct ban_kernel *k, unsigned set,
     struct ban_set_info *ret, struct error *err);
-/* Creates the set, empty. */
-int ban_kernel_create(struct ban_kernel *k, unsigned set, struct error *err);
+/* Creates the set, empty, with room for so many at once. */
+int ban_kernel_create(struct ban_kernel *k, unsigned set, size_t expected,
+    struct error *err);
 /* For a set of another shape or type: a fresh one takes its name;
  * firewall rules keep working where the kernel allows the exchange,
  * else -EBUSY and nothing has changed. The new set is empty. */
 int ban_kernel_replace(struct ban_kernel *k, unsigned set,
-    bool same_type, struct error *err);
+    bool same_type, size_t expected, struct error *err);
 
 /* One change, at once. An entry that is there already gets the new timeout;
  * deleting what is not there is no error. */

@@ -449,7 +449,9 @@ ban_service_end(struct ban_service *s, struct ban_slot *slot,
 		int code;
 
 		if (remember && read_record(s, &net, scope, &r)) {
-			r.expires = r.claim_expires = s->now;
+			/* it may have ended while nobody looked */
+			if (r.expires > s->now)
+				r.expires = r.claim_expires = s->now;
 			r.packets = slot->packets;
 			code = ban_journal_put(s->journal, &r, &err);
 			if (code == 0)

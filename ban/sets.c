@@ -86,6 +86,7 @@ look(struct helper *h, unsigned set, bool quiet)
 	struct ban_set_info info = { 0 };
 	struct error err = { 0 };
 	char problem[BAN_REASON_SIZE];
+	size_t expected = ban_service_count(h->service, set);
 	int code = ban_kernel_look(h->kernel, set, &info, &err);
 
 	if (code == 0 && info.state == BAN_SET_FINE) {
@@ -104,9 +105,9 @@ look(struct helper *h, unsigned set, bool quiet)
 			    info.state == BAN_SET_FOREIGN ? ", of type " : "",
 			    info.state == BAN_SET_FOREIGN ? info.type : "");
 		code = info.state == BAN_SET_MISSING ?
-		    ban_kernel_create(h->kernel, set, &err) :
+		    ban_kernel_create(h->kernel, set, expected, &err) :
 		    ban_kernel_replace(h->kernel, set,
-		    info.state == BAN_SET_OTHER_SHAPE, &err);
+		    info.state == BAN_SET_OTHER_SHAPE, expected, &err);
 		if (code == -EBUSY)
 			error_set(&err, code, "is of type %s and held by a firewall "
 			    "rule: delete the rule or the set", info.type);

@@ -101,6 +101,8 @@ enum uri_type { /* where a URI was seen */
 	URI_TABLE = 1 << 16,
 	URI_TR = 1 << 17,
 	URI_TD = 1 << 18,
+	URI_DOMAINKEYS = 1 << 19, /* "domainkeys:D", D of a DKIM signature:
+				     counts for hosts, has no cleaned form */
 };
 const char *uri_type_name(enum uri_type t); /* "parsed", "a", ... */
 
@@ -125,10 +127,11 @@ struct uri_rules {
 	/* first group of the first redirector_pattern that matches */
 	bool (*redirect)(const void *ctx, struct span uri, struct span *ret);
 	const void *ctx;
+	bool parse_dkim; /* parse_dkim_uris: add URI_DOMAINKEYS entries */
 };
 
 struct uris {
-	struct uri *items;	/* HTML's and text's, without domainkeys: */
+	struct uri *items;
 	size_t count;
 	struct span *list;	/* `uri` rules: all cleaned forms, unique */
 	size_t list_count;

@@ -61,6 +61,9 @@ int uri_canonicalize(struct arena *a, struct span uri,
     const struct uri_rules *rules, struct span **ret_list,
     size_t *ret_count);
 
+/* %XX decoded as far as it may be */
+struct span uri_percent_decoded(struct arena *a, struct span s);
+
 /* One URI found in a line of text */
 struct text_uri {
 	struct span raw;

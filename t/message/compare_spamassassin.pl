@@ -98,6 +98,19 @@ sub theirs {
   }
   $v{html} = \@html;
   $v{htmltexts} = \@htmltexts;
+  $pms->{conf}->{redirector_patterns} = [];
+  my $detail = $pms->get_uri_detail_list();
+  $v{urilist} = [$pms->get_uri_list()];
+  my @detail;
+  for my $k (keys %$detail) {
+    my $d = $detail->{$k};
+    my %order;
+    @order{qw(parsed unlinked schemeless a area link img frame iframe embed script bgsound form base meta body table tr td domainkeys)} = 1 .. 20;
+    push @detail, join(' ', $k, sort { $order{$a} <=> $order{$b} } grep { exists $order{$_} } keys %{$d->{types}});
+    push @detail, map { "$k host $_ $d->{hosts}{$_}" } keys %{$d->{hosts}};
+    push @detail, map { my ($a, $b) = ($k, $_); utf8::encode($a) if utf8::is_utf8($a); utf8::encode($b) if utf8::is_utf8($b); "$a anchor $b" } @{$d->{anchor_text}};
+  }
+  $v{uridetail} = \@detail;
   $pms->finish();
   $msg->finish();
   for my $k (keys %v) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "scoring/message/body.h"
 #include "scoring/message/received.h"
 
@@ -157,6 +158,123 @@ print_body(struct message *m)
 		print_texts("rawbody", t);
 }
 
+static struct span *tlds, *twos, *threes;
+static size_t tld_count, two_count, three_count;
+
+static int
+span_compare(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+	int c = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
+
+	return c != 0 ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool
+known_tld(const void *ctx, struct span s)
+{
+	(void)ctx;
+	return bsearch(&s, tlds, tld_count, sizeof(s), span_compare) != NULL;
+}
+
+static bool
+known_two(const void *ctx, struct span s)
+{
+	(void)ctx;
+	return bsearch(&s, twos, two_count, sizeof(s), span_compare) != NULL;
+}
+
+static bool
+known_three(const void *ctx, struct span s)
+{
+	(void)ctx;
+	return bsearch(&s, threes, three_count, sizeof(s), span_compare) != NULL;
+}
+
+/* util_rb_tld and its like of SpamAssassin's own lists, so that differences
+ * between them and the public suffix list are not counted as ours */
+static void
+lists_read(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char line[65536];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		struct span **list = NULL;
+		size_t *count = NULL;
+		char *save, *word = strtok_r(line, " \t\n", &save);
+
+		if (word == NULL)
+			continue;
+		if (strcmp(word, "util_rb_tld") == 0) {
+			list = &tlds;
+			count = &tld_count;
+		} else if (strcmp(word, "util_rb_2tld") == 0) {
+			list = &twos;
+			count = &two_count;
+		} else if (strcmp(word, "util_rb_3tld") == 0) {
+			list = &threes;
+			count = &three_count;
+		}
+		while (list != NULL &&
+		    (word = strtok_r(NULL, " \t\n", &save)) != NULL) {
+			*list = realloc(*list, (*count + 1) * sizeof(**list));
+			(*list)[(*count)++] = span_cstr(strdup(word));
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+	if (tld_count != 0)
+		qsort(tlds, tld_count, sizeof(*tlds), span_compare);
+	if (two_count != 0)
+		qsort(twos, two_count, sizeof(*twos), span_compare);
+	if (three_count != 0)
+		qsort(threes, three_count, sizeof(*threes), span_compare);
+}
+
+static void
+print_uris(struct message *m)
+{
+	struct uri_rules rules = { known_tld, known_two, known_three, NULL, NULL,
+		true };
+	const struct uris *u;
+
+	if (body_uris(m, tld_count != 0 ? &rules : NULL, &u) != 0)
+		return;
+	puts("=urilist");
+	for (size_t i = 0; i < u->list_count; i++)
+		print_item(u->list[i]);
+	puts("=uridetail");
+	for (size_t i = 0; i < u->count; i++) {
+		const struct uri *x = &u->items[i];
+		struct buf b;
+
+		buf_init(&b, 1 << 20);
+		buf_add_span(&b, x->raw);
+		for (unsigned t = 1; t <= URI_DOMAINKEYS; t <<= 1)
+			if (x->types & t)
+				buf_printf(&b, " %s", uri_type_name(t));
+		print_item(buf_span(&b));
+		for (size_t k = 0; k < x->host_count; k++) {
+			buf_reset(&b);
+			buf_add_span(&b, x->raw);
+			buf_add_str(&b, " host ");
+			buf_add_span(&b, x->hosts[k]);
+			buf_add_str(&b, " ");
+			buf_add_span(&b, x->domains[k]);
+			print_item(buf_span(&b));
+		}
+		for (size_t k = 0; k < x->anchor_count; k++) {
+			buf_reset(&b);
+			buf_add_span(&b, x->raw);
+			buf_add_str(&b, " anchor ");
+			buf_add_span(&b, x->anchors[k]);
+			print_item(buf_span(&b));
+		}
+		buf_done(&b);
+	}
+}
+
 static void
 dump(const char *path)
 {
@@ -197,6 +315,7 @@ dump(const char *path)
 		print_parts(m);
 		print_body(m);
 		print_html(m);
+		print_uris(m);
 	}
 	puts(".");
 	fflush(stdout);
@@ -209,6 +328,7 @@ main(int argc, char **argv)
 {
 	char line[4096];
 
+	lists_read("/usr/share/spamassassin/20_aux_tlds.cf");
 	for (int i = 1; i < argc; i++)
 		dump(argv[i]);
 	if (argc == 1)

@@ -18,6 +18,7 @@ views_make(struct message *m)
 {
 	const struct texts *t;
 	const struct html *h;
+	const struct uris *u;
 	struct relays *r;
 	struct part *p;
 
@@ -31,6 +32,7 @@ views_make(struct message *m)
 	body_invisible(m, &t);
 	body_raw(m, &t);
 	body_html(m, &h);
+	body_uris(m, NULL, &u);
 	if (body_parts(m, &p) == 0)
 		for (; p != NULL; p = p->in_order)
 			for (size_t i = 0; i < p->field_count; i++)

@@ -15,6 +15,10 @@ static const double RATE = 0.02;
 static const double FIRM = 6; /* log-odds beyond which a surprise counts */
 /* Before any was seen: one surprise in so many firm predictions */
 static const double FIRM_PRIOR = 2000;
+/* With many wrong labels the surprises are theirs, not the model's; a floor
+ * that rose to their share would also press early firm scores apart from
+ * late ones */
+static const double FLOOR_MOST = 0.002;
 static const double SLOPE_LEAST = 0.1, SLOPE_MOST = 10;
 static const double INPUT_MOST = 8; /* what one message can pull at */
 
@@ -32,21 +36,18 @@ sigmoid(double x)
 }
 
 void
-calibrate_learn(struct calibrate *c, double joined, bool spam, double weight)
+calibrate_learn(struct calibrate *c, double joined, bool spam, double weight,
+    double trusted)
 {
 	double at = c->slope * joined + c->offset;
-	double error = ((spam ? 1 : 0) - sigmoid(at)) * weight;
+	double error = ((spam ? 1 : 0) - sigmoid(at)) * weight * trusted;
 	double pull = error * fmax(-INPUT_MOST, fmin(INPUT_MOST, joined));
 
 	if (fabs(at) > FIRM) {
 		int side = at > 0;
-		/* the two shares may never meet: a model that is wrong
-		 * half the time must still say something */
-		double most = c->firm[side] * 0.49;
 
 		c->firm[side] += weight;
-		if ((spam ? 1 : 0) != side)
-			c->surprise[side] = fmin(most, c->surprise[side] + weight);
+		c->surprise[side] += (spam ? 1 : 0) != side ? weight : 0;
 	}
 	c->slope_g += pull * pull;
 	c->offset_g += error * error;
@@ -59,8 +60,8 @@ double
 calibrate_apply(const struct calibrate *c, double joined)
 {
 	double at = c->slope * joined + c->offset;
-	double low = c->surprise[0] / c->firm[0];
-	double high = c->surprise[1] / c->firm[1];
+	double low = fmin(FLOOR_MOST, c->surprise[0] / c->firm[0]);
+	double high = fmin(FLOOR_MOST, c->surprise[1] / c->firm[1]);
 	double span = 1 - low - high;
 
 	/* log((low + span * p) / (high + span * (1 - p))), p and 1 - p by
@@ -73,8 +74,7 @@ calibrate_valid(const struct calibrate *c)
 {
 	for (int side = 0; side < 2; side++)
 		if (!isfinite(c->firm[side]) || !isfinite(c->surprise[side]) ||
-		    !(c->surprise[side] > 0) ||
-		    !(c->surprise[side] <= 0.49 * c->firm[side]))
+		    !(c->surprise[side] > 0) || !(c->firm[side] > 0))
 			return false;
 	return c->slope >= SLOPE_LEAST && c->slope <= SLOPE_MOST &&
 	    isfinite(c->offset) && c->slope_g > 0 && c->offset_g > 0;

@@ -119,8 +119,9 @@ double join_log_odds(const struct model_header *h,
     const double groups[GROUPS], const struct sample *s);
 
 double calibrate_apply(const struct calibrate *c, double joined);
+/* trusted: as train.c believes the label, 0..1 */
 void calibrate_learn(struct calibrate *c, double joined, bool spam,
-    double weight);
+    double weight, double trusted);
 void calibrate_init(struct calibrate *c);
 /* Numbers that make sense: for files from outside */
 bool calibrate_valid(const struct calibrate *c);

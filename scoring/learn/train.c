@@ -14,16 +14,18 @@
 
 #include "scoring/learn/internal.h"
 
-static const float RATE = 0.015f;
+static const float RATE = 0.012f;
 static const float RATE_FLOOR = 0.01f; /* under the root */
 /* Right by so much is not worth a step (thick threshold) */
 static const double MARGIN = 6;
 
-/* Flip rate: prior 2 in 200, at most 1 in 10, used when both classes have
- * been seen so often; a step is never dampened below NOISE_STEP. */
-static const double NOISE_FLIPS = 2, NOISE_SEEN = 200, NOISE_MOST = 0.1;
-enum { NOISE_NEED = 50 };
-static const double NOISE_STEP = 0.05;
+/* Flip rate: prior 6 in 200, at most 1 in 10, used when both classes have
+ * been seen so often; a step is never dampened below NOISE_STEP. Without the
+ * bounds a stream that begins with one class takes the other for flips and
+ * never learns it. */
+static const double NOISE_FLIPS = 6, NOISE_SEEN = 200, NOISE_MOST = 0.1;
+enum { NOISE_NEED = 10 };
+static const double NOISE_STEP = 0.02;
 static const double NOISE_SHARPNESS = 1.5;
 
 static double
@@ -91,8 +93,8 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 	for (int g = 0; g < GROUPS; g++)
 		groups[g] = group_log_odds(&w->model, &f, g);
 	joined = join_log_odds(h, groups, s);
-	calibrate_learn(&h->calibrate, joined, spam, weight);
 	trusted = trust(h, joined, spam, weight);
+	calibrate_learn(&h->calibrate, joined, spam, weight, trusted);
 	for (int g = 0; g < GROUPS; g++) {
 		double error = (spam ? 1 : 0) - sigmoid(groups[g]);
 

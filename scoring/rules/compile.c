@@ -500,7 +500,8 @@ order_rules(struct loader *l)
 			return -ENOMEM;
 		if (d->kind == RULE_META)
 			continue;
-		if (d->has_captures)
+		/* a part's header is looked at part by part */
+		if (d->has_captures && d->kind != RULE_MIMEHEADER)
 			rs->capture_rules[rs->capture_count++] = (uint32_t)i;
 		else
 			rs->order[d->kind][rs->order_count[d->kind]++] =

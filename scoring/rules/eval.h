@@ -190,6 +190,14 @@ int eval_match(struct eval_context *ctx, const struct pattern *p,
  * public suffix list; empty when it has none. Borrowed or in the arena. */
 struct span eval_org_domain(struct eval_context *ctx, struct span host);
 
+/* The URIs of the message, read with the rule files' own lists of domains and
+ * redirectors: families call this, never body_uris() itself. 0 or -ENOMEM */
+struct uris;
+struct uri_rules;
+int eval_uris(struct eval_context *ctx, const struct uris **ret_uris);
+/* These lists, for uri_to_domain() and domain_registered(). NULL: no memory */
+const struct uri_rules *eval_uri_rules(struct eval_context *ctx);
+
 /* In ask(): a DNS question. name is copied. 0 or -ENOMEM */
 int eval_ask(struct eval_context *ctx, const char *name, uint16_t type,
     const char *list);

@@ -15,6 +15,7 @@
 
 #include <libpsl.h>
 
+#include "scoring/message/body.h"
 #include "scoring/rules/eval.h"
 #include "scoring/rules/expr.h"
 #include "scoring/rules/pattern.h"
@@ -87,7 +88,11 @@ struct rule_def {
 struct run_scratch {
 	struct run_scratch *next;
 	struct matcher *matcher;
+	void *hs; /* see hs_target_scan() */
 };
+
+struct domains;
+struct hs_target;
 
 struct ruleset {
 	atomic_uint refs;
@@ -108,6 +113,8 @@ struct ruleset {
 	void **family_states;
 	size_t family_count;
 	psl_ctx_t *psl; /* NULL: none installed */
+	struct domains *domains; /* domains.c */
+	struct hs_target *targets[RULE_KINDS]; /* NULL: PCRE2 alone */
 	const char *envelope_sender_header; /* NULL: guess */
 	char hash[65];
 	pthread_mutex_t scratch_lock;
@@ -227,6 +234,8 @@ struct eval_context {
 	void **family_cache;
 	size_t current_family;
 	struct run_tag *tags;
+	const struct texts *texts[RULE_KINDS];
+	struct uri_rules *uri_rules;
 	bool oom;
 	/* ruleset_questions() */
 	struct rule_question *questions;
@@ -253,5 +262,13 @@ void run_unknown(struct eval_context *c, const struct rule_def *d,
  * on with the next subject */
 bool run_pattern(struct eval_context *c, const struct rule_def *d,
     struct span subject);
+/* The rule's pattern with this message's tags in it, to be freed with
+ * pattern_free_alone(); NULL: a tag is not there and the rule does not run */
+struct pattern *run_fill_templates(struct eval_context *c,
+    const struct rule_def *d);
+/* run_body.c */
+void run_text_rules(struct eval_context *c, enum rule_kind kind);
+void run_text_rule(struct eval_context *c, const struct rule_def *d);
+void run_mime_rules(struct eval_context *c);
 
 #endif

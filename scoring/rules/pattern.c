@@ -242,6 +242,47 @@ pattern_add_unchecked(struct pattern_pool *pool, struct span perl,
 	return add(pool, perl, false, ret_pattern, NULL);
 }
 
+int
+pattern_new_alone(struct pattern_pool *pool, struct span perl,
+    struct pattern **ret_pattern)
+{
+	struct pattern *p;
+	struct buf b;
+	char *text;
+	int r = -ENOMEM;
+
+	buf_init(&b, MAX_PATTERN_BYTES);
+	pattern_translate(perl, &b);
+	p = calloc(1, sizeof(*p));
+	text = malloc(b.len + 1);
+	if (p != NULL && text != NULL && !b.failed) {
+		memcpy(text, b.ptr, b.len + 1);
+		p->pool = pool;
+		p->text = span_of(text, b.len);
+		r = compile(pool, p, NULL);
+		/* it is used once: machine code would cost more than it saves */
+		atomic_init(&p->state, PATTERN_READY);
+	}
+	buf_done(&b);
+	if (r != 0) {
+		free(text);
+		free(p);
+		return r;
+	}
+	*ret_pattern = p;
+	return 0;
+}
+
+void
+pattern_free_alone(struct pattern *p)
+{
+	if (p == NULL)
+		return;
+	drop(p);
+	free((char *)(uintptr_t)p->text.ptr);
+	free(p);
+}
+
 /* Machine code is made when a pattern first meets mail: most patterns of a
  * large set wait behind a prefilter and never do. */
 static bool

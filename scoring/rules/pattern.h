@@ -52,6 +52,11 @@ int pattern_add(struct pattern_pool *pool, struct span perl,
 int pattern_add_unchecked(struct pattern_pool *pool, struct span perl,
     struct pattern **ret_pattern);
 
+/* A pattern of one message, outside the list of the pool. 0, -EINVAL, -ENOMEM */
+int pattern_new_alone(struct pattern_pool *pool, struct span perl,
+    struct pattern **ret_pattern);
+void pattern_free_alone(struct pattern *p); /* NULL is allowed */
+
 struct span pattern_text(const struct pattern *p);  /* as PCRE2 reads it */
 size_t pattern_index(const struct pattern *p);	    /* in its pool */
 /* Named groups: calls fn for each (name, number). */

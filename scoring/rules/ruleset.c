@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
 static void
@@ -17,6 +18,8 @@ ruleset_free(struct ruleset *rs)
 		scratch_free(s);
 		s = next;
 	}
+	for (size_t i = 0; i < RULE_KINDS; i++)
+		hs_target_free(rs->targets[i]);
 	pattern_pool_free(rs->patterns);
 	psl_free(rs->psl);
 	pthread_mutex_destroy(&rs->scratch_lock);
@@ -74,6 +77,87 @@ load(struct loader *l)
 	return r;
 }
 
+static const enum rule_kind compiled_kinds[] = { RULE_RAWBODY, RULE_BODY,
+	RULE_URI, RULE_FULL };
+
+/* A database that cannot be used is no error: PCRE2 finds the same. */
+static void
+open_targets(struct loader *l)
+{
+	const char *dir = l->options->compiled_dir;
+	struct ruleset *rs = l->rs;
+
+	for (size_t i = 0; dir != NULL &&
+	     i < sizeof(compiled_kinds) / sizeof(compiled_kinds[0]); i++) {
+		enum rule_kind k = compiled_kinds[i];
+		struct error why = { "" };
+
+		if (rs->order_count[k] == 0)
+			continue;
+		rs->targets[k] = hs_target_open(rs, k, dir, &why);
+		if (rs->targets[k] == NULL)
+			diag_add(l->diags, DIAG_NOTE, dir, 0,
+			    "not compiled: %s", why.text);
+	}
+}
+
+struct compile_job {
+	const struct ruleset *rs;
+	const char *dir;
+	pthread_mutex_t lock;
+	size_t next;
+	struct ruleset_compiled *list;
+	size_t count;
+};
+
+static void *
+compile_targets(void *context)
+{
+	struct compile_job *job = context;
+
+	for (;;) {
+		struct ruleset_compiled *c;
+		struct hs_build b;
+		size_t i;
+
+		pthread_mutex_lock(&job->lock);
+		i = job->next++;
+		pthread_mutex_unlock(&job->lock);
+		if (i >= job->count)
+			return NULL;
+		c = &job->list[i];
+		c->type = i == 0 ? "rawbody" : i == 1 ? "body" :
+		    i == 2 ? "uri" : "full";
+		c->result = hs_target_build(job->rs, (int)compiled_kinds[i],
+		    job->dir, &b, &c->err);
+		c->patterns = b.patterns;
+		c->left_out = b.left_out;
+		c->bytes = b.bytes;
+		c->kept = b.kept;
+		memcpy(c->file, b.file, sizeof(c->file));
+	}
+}
+
+void
+ruleset_compile(const struct ruleset *rs, const char *dir, unsigned jobs,
+    struct ruleset_compiled ret_list[RULESET_COMPILED_KINDS])
+{
+	struct compile_job job = { .rs = rs, .dir = dir, .list = ret_list,
+		.count = RULESET_COMPILED_KINDS };
+	pthread_t threads[RULESET_COMPILED_KINDS];
+	unsigned started = 0;
+
+	memset(ret_list, 0, RULESET_COMPILED_KINDS * sizeof(*ret_list));
+	pthread_mutex_init(&job.lock, NULL);
+	while (started + 1 < jobs && started < RULESET_COMPILED_KINDS - 1 &&
+	    pthread_create(&threads[started], NULL, compile_targets, &job) == 0)
+		started++;
+	compile_targets(&job);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	pthread_mutex_destroy(&job.lock);
+}
+
 int
 ruleset_load(const struct ruleset_options *options, struct diags *diags,
     struct ruleset **ret_ruleset, struct error *err)
@@ -98,6 +182,7 @@ ruleset_load(const struct ruleset_options *options, struct diags *diags,
 		ruleset_free(l.rs);
 		return error_set(err, -EINVAL, "the rules have errors");
 	}
+	open_targets(&l);
 	*ret_ruleset = l.rs;
 	return 0;
 }

@@ -85,6 +85,21 @@ long ruleset_find(const struct ruleset *rs, const char *name);
 /* SHA-256 of what was loaded (files, order), 64 hex digits */
 const char *ruleset_hash(const struct ruleset *rs);
 
+/* Candidate databases (libhs) for `spamscore compile`: one file a type of
+ * rule in dir, named by the hash of the patterns, written atomically. On jobs
+ * threads; building takes hundreds of megabytes. */
+enum { RULESET_COMPILED_KINDS = 4 };
+struct ruleset_compiled {
+	const char *type; /* "body", "rawbody", "uri", "full" */
+	int result;	  /* 0; -ENOTSUP: no libhs, or no such rules; -errno */
+	struct error err; /* when result is not 0 */
+	char file[128];
+	size_t patterns, left_out, bytes;
+	bool kept; /* the file was there and is right */
+};
+void ruleset_compile(const struct ruleset *rs, const char *dir, unsigned jobs,
+    struct ruleset_compiled ret_list[RULESET_COMPILED_KINDS]);
+
 struct rule_result {
 	/* how often it hit: known exactly when low == high */
 	unsigned low, high;

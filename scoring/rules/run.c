@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
 static const char why_limit[] = "match limit";
@@ -15,6 +16,7 @@ static const char why_budget[] = "step budget";
 void
 scratch_free(struct run_scratch *s)
 {
+	hs_scratch_free(s->hs);
 	matcher_free(s->matcher);
 	free(s);
 }
@@ -232,14 +234,62 @@ run_pattern(struct eval_context *c, const struct rule_def *d,
 	return false;
 }
 
-/* The pattern with this message's tags in it; NULL: a tag is not there, and
- * the rule does not run */
-static struct pattern *
-fill_templates(struct eval_context *c, const struct rule_def *d)
+/* The values of a tag as alternatives, each taken literally */
+static bool
+add_tag(struct eval_context *c, struct span name, struct buf *out)
 {
-	(void)c;
-	(void)d;
-	return NULL;
+	const struct run_tag *t = c->tags;
+
+	while (t != NULL && !span_eq(t->name, name))
+		t = t->next;
+	if (t == NULL || t->count == 0)
+		return false;
+	buf_add_str(out, "(?:");
+	for (size_t i = 0; i < t->count; i++) {
+		if (i > 0)
+			buf_add_char(out, '|');
+		for (size_t k = 0; k < t->values[i].len; k++) {
+			unsigned char x = (unsigned char)t->values[i].ptr[k];
+
+			if ((x >= '0' && x <= '9') || (x >= 'a' && x <= 'z') ||
+			    (x >= 'A' && x <= 'Z') || x == '_')
+				buf_add_char(out, (char)x);
+			else
+				buf_printf(out, "\\x%02x", x);
+		}
+	}
+	buf_add_char(out, ')');
+	return true;
+}
+
+struct pattern *
+run_fill_templates(struct eval_context *c, const struct rule_def *d)
+{
+	struct pattern *p = NULL;
+	struct span s = d->perl;
+	bool all = true;
+	struct buf b;
+	int r;
+
+	buf_init(&b, 256 * 1024);
+	for (size_t i = 0; i < s.len && all; i++) {
+		size_t n = i == 0 || s.ptr[i - 1] != '\\' ?
+		    template_length(span_from(s, i)) : 0;
+
+		if (n == 0)
+			buf_add_char(&b, s.ptr[i]);
+		else {
+			all = add_tag(c, span_of(s.ptr + i + 2, n - 3), &b);
+			i += n - 1;
+		}
+	}
+	if (all && !b.failed) {
+		r = pattern_new_alone(c->rs->patterns, buf_span(&b), &p);
+		if (r == -ENOMEM)
+			c->oom = true;
+	}
+	buf_done(&b);
+	return p;
 }
 
 static void
@@ -247,6 +297,7 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 {
 	const struct header_value *h = run_header(c, d->slot);
 	struct rule_result *r = &c->results[d->index];
+	struct pattern *own = NULL;
 	struct rule_def filled;
 	struct span subject;
 
@@ -261,10 +312,11 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 	}
 	if (d->has_templates) {
 		filled = *d;
-		filled.pattern = fill_templates(c, d);
+		filled.pattern = run_fill_templates(c, d);
 		if (filled.pattern == NULL)
 			return;
 		d = &filled;
+		own = filled.pattern;
 	}
 	subject = h->present ? h->joined :
 	    d->if_unset.ptr != NULL ? d->if_unset : SPAN_LIT("");
@@ -282,11 +334,13 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 		else if (m != PATTERN_HIT)
 			run_unknown(c, d, m == PATTERN_LIMIT ? why_limit :
 							       why_budget, 1);
-		return;
+	} else {
+		run_pattern(c, d, subject);
+		if (r->low > 0 && h->present)
+			r->offset = run_header_offset(c, d->request.ptr,
+			    r->matched);
 	}
-	run_pattern(c, d, subject);
-	if (r->low > 0 && h->present)
-		r->offset = run_header_offset(c, d->request.ptr, r->matched);
+	pattern_free_alone(own);
 }
 
 static void
@@ -410,16 +464,22 @@ run_rule(struct eval_context *c, const struct rule_def *d)
 		run_eval_rule(c, d);
 		break;
 	default:
+		run_text_rule(c, d);
 		break;
 	}
+}
+
+static void
+run_kind(struct eval_context *c, enum rule_kind kind)
+{
+	for (size_t i = 0; i < c->rs->order_count[kind] && !c->oom; i++)
+		run_rule(c, c->rs->rules[c->rs->order[kind][i]]);
 }
 
 int
 ruleset_run(const struct ruleset *rs, const struct rule_input *in,
     struct rule_run *ret_run)
 {
-	static const enum rule_kind kinds[] = { RULE_HEADER, RULE_BODY,
-		RULE_URI, RULE_RAWBODY, RULE_FULL, RULE_MIMEHEADER, RULE_EVAL };
 	struct eval_context c;
 	int r = context_init(&c, rs, in);
 
@@ -429,9 +489,13 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 	}
 	for (size_t i = 0; i < rs->capture_count && !c.oom; i++)
 		run_rule(&c, rs->rules[rs->capture_rules[i]]);
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		for (size_t i = 0; i < rs->order_count[kinds[k]] && !c.oom; i++)
-			run_rule(&c, rs->rules[rs->order[kinds[k]][i]]);
+	run_kind(&c, RULE_HEADER);
+	run_text_rules(&c, RULE_BODY);
+	run_text_rules(&c, RULE_URI);
+	run_text_rules(&c, RULE_RAWBODY);
+	run_text_rules(&c, RULE_FULL);
+	run_mime_rules(&c);
+	run_kind(&c, RULE_EVAL);
 	for (size_t i = 0; i < rs->order_count[RULE_META] && !c.oom; i++)
 		run_meta_rule(&c, rs->rules[rs->order[RULE_META][i]]);
 	context_done(&c);

@@ -3,6 +3,7 @@
 extern const struct eval_family eval_body, eval_locale, eval_mime;
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_fromname;
+extern const struct eval_family eval_domains; /* ../domains.c */
 extern const struct eval_family eval_header, eval_header_forged;
 extern const struct eval_family eval_identity;
 extern const struct eval_family eval_own;
@@ -14,6 +15,7 @@ const struct eval_family *const eval_families[] = {
 	&eval_dkim,
 	&eval_dmarc,
 	&eval_fromname,
+	&eval_domains,
 	&eval_header,
 	&eval_header_forged,
 	&eval_identity,

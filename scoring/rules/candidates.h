@@ -1,0 +1,46 @@
+/*
+ * candidates - candidate databases: one pass over a text tells which rules of a kind
+ * may match it (libhs; PCRE2 then confirms).
+ *
+ * A database belongs to the patterns of one kind of rule and is kept in a
+ * file whose name is the hash of these patterns, of the library's version
+ * and of the CPU features it was built for. It only ever says "may match":
+ * patterns that libhs cannot take are always candidates. A missing, stale or
+ * damaged file means no database, which changes speed and nothing else.
+ *
+ * Without libhs (HAVE_HYPERSCAN 0) there are no databases.
+ */
+#ifndef SCORING_RULES_CANDIDATES_H
+#define SCORING_RULES_CANDIDATES_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/span.h"
+
+struct ruleset;
+struct hs_target;
+
+/* kind: enum rule_kind. NULL: there is no usable file; why says so. */
+struct hs_target *hs_target_open(const struct ruleset *rs, int kind,
+    const char *dir, struct error *why);
+void hs_target_free(struct hs_target *t);
+
+struct hs_build {
+	char file[128]; /* name in dir */
+	size_t patterns, left_out, bytes;
+	bool kept; /* it was there already */
+};
+/* Builds and writes the file, atomically. 0; -ENOTSUP without libhs or
+ * without rules of that kind; -errno. */
+int hs_target_build(const struct ruleset *rs, int kind, const char *dir,
+    struct hs_build *ret_build, struct error *err);
+
+typedef void hs_candidate_fn(void *context, uint32_t rule);
+/* Calls fn once for each rule that may match. *scratch is NULL at first and
+ * belongs to one thread; freed with hs_scratch_free(). 0 or -ENOMEM */
+int hs_target_scan(const struct hs_target *t, void **scratch, struct span text,
+    hs_candidate_fn *fn, void *context);
+void hs_scratch_free(void *scratch);
+
+#endif

@@ -1,0 +1,339 @@
+/*
+ * Rules over what stands below the header: body, rawbody, uri, full and
+ * mimeheader.
+ *
+ * A rule looks at its texts one after the other until it has hit often
+ * enough. With a compiled database all rules look at a text at once: the
+ * database names candidates, and only those are confirmed.
+ */
+#include <errno.h>
+
+#include "scoring/message/body.h"
+#include "scoring/rules/candidates.h"
+#include "scoring/rules/internal.h"
+
+/* How many bytes of a match must be found again in the raw message before
+ * its place is believed */
+enum { OFFSET_MIN_BYTES = 3 };
+
+/* A hit's place, where the bytes stand in the message as they matched */
+static size_t
+raw_offset(const struct message *m, struct span matched)
+{
+	const char *p;
+
+	matched = span_trim(matched);
+	if (matched.len == 0 || m->body_offset > m->raw.len)
+		return NO_OFFSET;
+	if (matched.ptr >= m->raw.ptr && matched.ptr < m->raw.ptr + m->raw.len)
+		return (size_t)(matched.ptr - m->raw.ptr);
+	if (matched.len < OFFSET_MIN_BYTES)
+		return NO_OFFSET;
+	p = memmem(m->raw.ptr + m->body_offset, m->raw.len - m->body_offset,
+	    matched.ptr, matched.len);
+	return p != NULL ? (size_t)(p - m->raw.ptr) : NO_OFFSET;
+}
+
+static int
+take_texts(struct eval_context *c, enum rule_kind kind,
+    const struct texts **ret_texts)
+{
+	struct message *m = c->in->message;
+	const struct uris *uris;
+	struct texts *t;
+	int r;
+
+	if (c->texts[kind] != NULL) {
+		*ret_texts = c->texts[kind];
+		return 0;
+	}
+	switch (kind) {
+	case RULE_BODY:
+		r = body_rendered(m, ret_texts);
+		break;
+	case RULE_RAWBODY:
+		r = body_raw(m, ret_texts);
+		break;
+	default:
+		t = ARENA_NEW(c->in->arena, struct texts);
+		if (t == NULL)
+			return -ENOMEM;
+		r = 0;
+		if (kind == RULE_URI) {
+			r = eval_uris(c, &uris);
+			if (r == 0)
+				*t = (struct texts){ uris->list,
+					uris->list_count };
+		} else {
+			t->items = ARENA_ARRAY(c->in->arena, 1, struct span);
+			if (t->items == NULL)
+				return -ENOMEM;
+			t->items[0] = body_full(m);
+			t->count = 1;
+		}
+		*ret_texts = t;
+	}
+	if (r == 0)
+		c->texts[kind] = *ret_texts;
+	return r;
+}
+
+static bool
+rule_done(const struct eval_context *c, const struct rule_def *d)
+{
+	const struct rule_result *r = &c->results[d->index];
+
+	return r->low >= d->pub.max_hits || r->high > r->low;
+}
+
+/* One rule over all its texts */
+static void
+run_rule_texts(struct eval_context *c, const struct rule_def *d,
+    const struct texts *t)
+{
+	size_t first = d->kind == RULE_BODY && (d->pub.tflags & RULE_NOSUBJECT);
+
+	for (size_t i = first; i < t->count && !c->oom; i++)
+		if (!run_pattern(c, d, t->items[i]))
+			break;
+}
+
+static void
+place_hit(struct eval_context *c, const struct rule_def *d)
+{
+	struct rule_result *r = &c->results[d->index];
+
+	if (r->low > 0 && r->offset == NO_OFFSET)
+		r->offset = raw_offset(c->in->message, r->matched);
+}
+
+struct candidates {
+	struct eval_context *c;
+	const struct hs_target *target;
+	struct span text;
+	size_t text_index;
+};
+
+/* Called for each rule whose pattern may match the text */
+static void
+confirm(void *context, uint32_t rule)
+{
+	struct candidates *x = context;
+	const struct rule_def *d = x->c->rs->rules[rule];
+
+	if (x->c->oom || !d->enabled[x->c->in->score_set & 3] ||
+	    rule_done(x->c, d) ||
+	    (x->text_index == 0 && d->kind == RULE_BODY &&
+		(d->pub.tflags & RULE_NOSUBJECT)))
+		return;
+	run_pattern(x->c, d, x->text);
+}
+
+static void
+run_target(struct eval_context *c, enum rule_kind kind, const struct texts *t)
+{
+	const struct ruleset *rs = c->rs;
+	const struct hs_target *target = rs->targets[kind];
+
+	if (target != NULL) {
+		struct candidates x = { .c = c, .target = target };
+
+		for (size_t i = 0; i < t->count && !c->oom; i++) {
+			x.text = t->items[i];
+			x.text_index = i;
+			c->budget.steps += 1 + x.text.len / 16;
+			if (hs_target_scan(target, &c->scratch->hs, x.text,
+				confirm, &x) != 0)
+				c->oom = true;
+		}
+		return;
+	}
+	for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
+		const struct rule_def *d = rs->rules[rs->order[kind][i]];
+
+		if (d->enabled[c->in->score_set & 3] && !d->has_templates)
+			run_rule_texts(c, d, t);
+	}
+}
+
+/* All rules of a kind but those with captures, which ran before */
+void
+run_text_rules(struct eval_context *c, enum rule_kind kind)
+{
+	const struct ruleset *rs = c->rs;
+	const struct texts *t;
+
+	if (rs->order_count[kind] == 0)
+		return;
+	if (take_texts(c, kind, &t) != 0) {
+		c->oom = true;
+		return;
+	}
+	run_target(c, kind, t);
+	for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
+		const struct rule_def *d = rs->rules[rs->order[kind][i]];
+
+		if (d->has_templates)
+			run_text_rule(c, d);
+		else if (c->results[d->index].low > 0)
+			place_hit(c, d);
+	}
+}
+
+/* One rule by itself: with captures, or with templates to fill */
+void
+run_text_rule(struct eval_context *c, const struct rule_def *d)
+{
+	struct rule_def filled = *d;
+	const struct texts *t;
+	struct pattern *own = NULL;
+
+	if (!d->enabled[c->in->score_set & 3])
+		return;
+	if (d->has_templates) {
+		own = run_fill_templates(c, d);
+		if (own == NULL)
+			return;
+		filled.pattern = own;
+	}
+	if (take_texts(c, d->kind, &t) != 0)
+		c->oom = true;
+	else {
+		run_rule_texts(c, &filled, t);
+		place_hit(c, d);
+	}
+	pattern_free_alone(own);
+}
+
+/* ---- mimeheader */
+
+static struct span
+join_part_headers(struct eval_context *c, struct part *p, bool raw)
+{
+	struct span out;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	for (size_t i = 0; i < p->field_count && !b.failed; i++) {
+		struct field *f = &p->fields[i];
+
+		buf_add_span(&b, f->name);
+		buf_add_str(&b, ": ");
+		if (raw)
+			buf_add_span(&b, field_raw(p->message, f));
+		else {
+			buf_add_span(&b, field_decoded(p->message, f));
+			buf_add_char(&b, '\n');
+		}
+	}
+	out = arena_span(c->in->arena, buf_span(&b));
+	buf_done(&b);
+	return out;
+}
+
+/* The last field of that name, as get_header() gives it in scalar context;
+ * ptr NULL: none */
+static struct span
+part_value(struct eval_context *c, struct part *p, struct span name, bool raw)
+{
+	struct field *last = NULL;
+	struct span s;
+	char *copy;
+
+	if (span_is(name, "ALL"))
+		return join_part_headers(c, p, raw);
+	for (size_t i = 0; i < p->field_count; i++)
+		if (span_ieq(p->fields[i].name, name))
+			last = &p->fields[i];
+	if (last == NULL)
+		return (struct span){ NULL, 0 };
+	s = raw ? field_raw(p->message, last) :
+		  field_decoded(p->message, last);
+	if (s.ptr != NULL && raw)
+		return s;
+	copy = s.ptr == NULL ? NULL : arena_bytes(c->in->arena, s.len + 1);
+	if (copy == NULL) {
+		c->oom = true;
+		return (struct span){ NULL, 0 };
+	}
+	if (s.len != 0)
+		memcpy(copy, s.ptr, s.len);
+	copy[s.len] = '\n';
+	return span_of(copy, s.len + 1);
+}
+
+static void
+run_mime_rule(struct eval_context *c, const struct rule_def *d,
+    struct part *root)
+{
+	struct span name = d->request, value;
+	struct rule_result *r = &c->results[d->index];
+	bool raw = false, found = false;
+	unsigned index = 0;
+	struct buf all;
+
+	name.len = span_find(name, ':');
+	raw = name.len != d->request.len;
+	buf_init(&all, 4 << 20);
+	for (struct part *p = root; p != NULL && !c->oom; p = p->in_order) {
+		if (++index > d->range_max)
+			break;
+		if (index < d->range_min)
+			continue;
+		value = part_value(c, p, name, raw);
+		if (value.ptr == NULL)
+			value = d->if_unset.ptr != NULL ? d->if_unset :
+							  SPAN_LIT("");
+		if (d->concat) {
+			buf_add_span(&all, value);
+			if (value.len == 0 || value.ptr[value.len - 1] != '\n')
+				buf_add_char(&all, '\n');
+		} else if (!d->negated) {
+			run_pattern(c, d, value);
+			if (r->low > 0 || r->high > 0)
+				break;
+		} else if (pattern_find(d->pattern, c->scratch->matcher,
+			       &c->budget, value, 0, false, NULL, 0) ==
+		    PATTERN_HIT) {
+			found = true;
+			break;
+		}
+	}
+	if (d->concat && !c->oom) {
+		value = arena_span(c->in->arena, buf_span(&all));
+		if (value.ptr == NULL)
+			c->oom = true;
+		else if (!d->negated)
+			run_pattern(c, d, value);
+		else
+			found = pattern_find(d->pattern, c->scratch->matcher,
+				    &c->budget, value, 0, false, NULL, 0) ==
+			    PATTERN_HIT;
+	}
+	if (d->negated && !found && !c->oom)
+		run_hit(c, d, 1, (struct span){ NULL, 0 }, NO_OFFSET);
+	buf_done(&all);
+	if (r->low > 0)
+		r->offset = raw_offset(c->in->message, r->matched);
+}
+
+void
+run_mime_rules(struct eval_context *c)
+{
+	const struct ruleset *rs = c->rs;
+	struct part *root;
+
+	if (rs->order_count[RULE_MIMEHEADER] == 0)
+		return;
+	if (body_parts(c->in->message, &root) != 0) {
+		c->oom = true;
+		return;
+	}
+	for (size_t i = 0; i < rs->order_count[RULE_MIMEHEADER] && !c->oom; i++) {
+		const struct rule_def *d =
+		    rs->rules[rs->order[RULE_MIMEHEADER][i]];
+
+		if (d->enabled[c->in->score_set & 3])
+			run_mime_rule(c, d, root);
+	}
+}

@@ -1,0 +1,99 @@
+#include "t/rules/rig.h"
+
+static const char mail[] =
+    "From: a@author.example\n"
+    "To: b@ours.example\n"
+    "Subject: Your invoice\n"
+    "MIME-Version: 1.0\n"
+    "Content-Type: multipart/mixed; boundary=\"xx\"\n"
+    "\n"
+    "--xx\n"
+    "Content-Type: text/plain; charset=utf-8\n"
+    "Content-Transfer-Encoding: quoted-printable\n"
+    "\n"
+    "Dear customer, pay =\n"
+    "now at http://pay.example.com/in?x=1\n"
+    "\n"
+    "Second paragraph: pay later, pay never.\n"
+    "--xx\n"
+    "Content-Type: text/html; charset=utf-8\n"
+    "\n"
+    "<html><body><p>Hidden <b>wo</b>rd</p>"
+    "<a href=\"https://click.example.net/a\">here</a></body></html>\n"
+    "--xx\n"
+    "Content-Type: image/gif; name=\"a.gif\"\n"
+    "Content-Transfer-Encoding: base64\n"
+    "\n"
+    "R0lGODlhAQABAAAAACw=\n"
+    "--xx--\n";
+
+static const struct {
+	const char *label, *rule;
+	unsigned want;
+} rows[] = {
+	{ "decoded and joined", "body X /pay now at/", 1 },
+	{ "HTML rendered", "body X /Hidden word/", 1 },
+	{ "markup is not seen", "body X /<b>/", 0 },
+	{ "subject comes first", "body X /Your invoice/", 1 },
+	{ "nosubject", "body X /Your invoice/\ntflags X nosubject", 0 },
+	{ "multiple", "body X /\\bpay\\b/\ntflags X multiple", 4 },
+	{ "maxhits", "body X /\\bpay\\b/\ntflags X multiple maxhits=2", 2 },
+	{ "paragraph by paragraph", "body X /now.*Second/s", 0 },
+	{ "rawbody has markup", "rawbody X /<b>wo<\\/b>/", 1 },
+	{ "rawbody is decoded", "rawbody X /pay now/", 1 },
+	{ "rawbody has no header", "rawbody X /Subject/", 0 },
+	{ "full is pristine", "full X /pay =\\nnow/", 1 },
+	{ "full has the header", "full X /^Subject: Your/m", 1 },
+	{ "mimeheader", "mimeheader X Content-Type =~ /^image\\/gif/", 1 },
+	{ "mimeheader of the root", "mimeheader X Subject =~ /invoice/", 1 },
+	{ "mimeheader counts", "mimeheader X Content-Type =~ /m\\w/\ntflags X multiple", 2 },
+	{ "mimeheader raw", "mimeheader X Content-Type:raw =~ /name=\"a\\.gif\"/", 1 },
+	{ "mimeheader if-unset", "mimeheader X X-None =~ /no/ [if-unset: no]", 1 },
+	{ "mimeheader range", "mimeheader X Content-Type =~ /plain/\ntflags X range=3-4", 0 },
+	{ "mimeheader negated", "mimeheader X Content-Type !~ /video/", 1 },
+	{ "mimeheader negated miss", "mimeheader X Content-Type !~ /image/", 0 },
+	{ "mimeheader ALL", "mimeheader X ALL =~ /^Content-Transfer-Encoding: base64$/m", 1 },
+	{ "capture", "body __C /(?<WHO>customer)/\n"
+		     "body X /^Dear %{WHO}, /", 1 },
+	{ "capture in a header", "header __C To:addr =~ /\\@(?<DOM>.*)/\n"
+				 "header X From:addr =~ /%{DOM}/", 0 },
+	{ "tag that is not there", "body X /%{NOSUCH}/", 0 },
+	{ "tag is literal", "body __C /(?<DOT>in\\?x)/\nfull X /%{DOT}=1/", 1 },
+	{ "replace", "replace_tag P [p\\xf0]\nreplace_rules X\nbody X /<P>ay n<P>?ow/", 1 },
+	{ "replace with inter", "replace_tag N n\nreplace_tag O o\n"
+		"replace_inter W1 .?\nreplace_rules X\nbody X /<inter W1><N><O>w/", 1 },
+	{ "replace in a replacement", "replace_tag V v\nreplace_tag I <V>oi\n"
+		"replace_rules X\nbody X /in<I>ce/", 1 },
+	{ "not asked to replace", "replace_tag P p\nbody X /<P>ay/", 0 },
+};
+
+int
+main(void)
+{
+	const struct rule_result *r;
+	struct rig g;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rig_load(&g, rows[i].rule, false);
+		if (g.load_result != 0)
+			printf("# %s", rig_diags(&g, DIAG_ERROR));
+		rig_run(&g, mail);
+		tap_is_int(rig_result(&g, "X")->low, rows[i].want,
+		    rows[i].label);
+		rig_done(&g);
+	}
+	rig_load(&g, "body X /customer/\nfull Y /R0lGOD/\nbody Z /pay now/\n",
+	    false);
+	rig_run(&g, mail);
+	r = rig_result(&g, "X");
+	tap_ok(r->offset == (size_t)(strstr(mail, "customer") - mail),
+	    "place of a match in the raw message");
+	r = rig_result(&g, "Y");
+	tap_ok(r->offset == (size_t)(strstr(mail, "R0lGOD") - mail),
+	    "place in full");
+	tap_ok(rig_result(&g, "Z")->offset == NO_OFFSET &&
+		rig_result(&g, "Z")->low == 1,
+	    "no place for what stands nowhere so");
+	rig_done(&g);
+	return tap_done();
+}

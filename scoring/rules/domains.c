@@ -162,3 +162,9 @@ eval_uri_rules(struct eval_context *c)
 	c->uri_rules = r;
 	return r;
 }
+
+int
+eval_uris(struct eval_context *c, const struct uris **ret_uris)
+{
+	return body_uris(c->in->message, eval_uri_rules(c), ret_uris);
+}

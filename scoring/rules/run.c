@@ -491,6 +491,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 		run_rule(&c, rs->rules[rs->capture_rules[i]]);
 	run_kind(&c, RULE_HEADER);
 	run_text_rules(&c, RULE_BODY);
+	run_text_rules(&c, RULE_URI);
 	run_text_rules(&c, RULE_RAWBODY);
 	run_text_rules(&c, RULE_FULL);
 	run_mime_rules(&c);

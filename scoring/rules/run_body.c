@@ -39,6 +39,7 @@ take_texts(struct eval_context *c, enum rule_kind kind,
     const struct texts **ret_texts)
 {
 	struct message *m = c->in->message;
+	const struct uris *uris;
 	struct texts *t;
 	int r;
 
@@ -58,7 +59,12 @@ take_texts(struct eval_context *c, enum rule_kind kind,
 		if (t == NULL)
 			return -ENOMEM;
 		r = 0;
-		{
+		if (kind == RULE_URI) {
+			r = eval_uris(c, &uris);
+			if (r == 0)
+				*t = (struct texts){ uris->list,
+					uris->list_count };
+		} else {
 			t->items = ARENA_ARRAY(c->in->arena, 1, struct span);
 			if (t->items == NULL)
 				return -ENOMEM;

@@ -53,6 +53,11 @@ static const struct {
 	{ "mimeheader negated", "mimeheader X Content-Type !~ /video/", 1 },
 	{ "mimeheader negated miss", "mimeheader X Content-Type !~ /image/", 0 },
 	{ "mimeheader ALL", "mimeheader X ALL =~ /^Content-Transfer-Encoding: base64$/m", 1 },
+	{ "uri in text", "uri X /^http:\\/\\/pay\\.example\\.com/", 1 },
+	{ "uri in HTML", "uri X /click\\.example\\.net/", 1 },
+	{ "uri is no text", "uri X /customer/", 0 },
+	{ "redirector", "redirector_pattern m'^https?://pay\\.example\\.com/in\\?x=(.*)'\n"
+			"uri X /^http:\\/\\/pay/", 1 },
 	{ "capture", "body __C /(?<WHO>customer)/\n"
 		     "body X /^Dear %{WHO}, /", 1 },
 	{ "capture in a header", "header __C To:addr =~ /\\@(?<DOM>.*)/\n"

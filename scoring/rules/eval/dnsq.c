@@ -1,0 +1,274 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "scoring/rules/eval/dnsq.h"
+
+uint16_t
+dnsq_type(struct span word)
+{
+	static const struct {
+		const char *name;
+		uint16_t type;
+	} types[] = { { "A", DNS_A }, { "AAAA", DNS_AAAA }, { "TXT", DNS_TXT },
+		{ "MX", DNS_MX }, { "NS", DNS_NS }, { "PTR", DNS_PTR },
+		{ "CNAME", DNS_CNAME } };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (span_iis(word, types[i].name))
+			return types[i].type;
+	return 0;
+}
+
+/* RFC 1035 2.3.4; an underscore is allowed in names that are asked for */
+static bool
+is_host_name(struct span s)
+{
+	size_t label = 0;
+
+	if (s.len == 0 || s.len > 253)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (c == '.') {
+			if (label == 0)
+				return false;
+			label = 0;
+		} else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		    c == '-' || c == '_') {
+			if (++label > 63)
+				return false;
+		} else
+			return false;
+	}
+	return label > 0;
+}
+
+void
+dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
+    const char *zone)
+{
+	char *name;
+
+	while (head.len > 0 && head.ptr[head.len - 1] == '.')
+		head.len--;
+	if (n->error != 0 || n->count == DNSQ_MAX_NAMES || head.len > 253)
+		return;
+	name = arena_printf(eval_input(ctx)->arena, "%.*s%s%s", SPAN_ARG(head),
+	    zone[0] != '\0' ? "." : "", zone);
+	if (name == NULL) {
+		n->error = -ENOMEM;
+		return;
+	}
+	for (char *p = name; *p != '\0'; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p += 'a' - 'A';
+	if (!is_host_name(span_cstr(name)))
+		return;
+	for (size_t i = 0; i < n->count; i++)
+		if (strcmp(n->names[i], name) == 0)
+			return;
+	n->names[n->count++] = name;
+}
+
+void
+dnsq_add_ip(struct eval_context *ctx, struct dnsq_names *n,
+    const struct netaddr *ip, const char *zone)
+{
+	char reversed[80];
+
+	dnsq_add(ctx, n, span_cstr(netaddr_reverse(ip, false, reversed)), zone);
+}
+
+/* Decimal, 0x hexadecimal or dotted quad */
+static bool
+number(struct span s, uint32_t *ret)
+{
+	struct netaddr a;
+	char tmp[32], *end;
+	unsigned long v;
+
+	if (span_find(s, '.') < s.len) {
+		if (!netaddr_parse(s, &a) || a.family != 4)
+			return false;
+		*ret = (uint32_t)a.bytes[0] << 24 | (uint32_t)a.bytes[1] << 16 |
+		    (uint32_t)a.bytes[2] << 8 | a.bytes[3];
+		return true;
+	}
+	if (s.len == 0 || s.len >= sizeof(tmp) || s.ptr[0] < '0' || s.ptr[0] > '9')
+		return false;
+	memcpy(tmp, s.ptr, s.len);
+	tmp[s.len] = '\0';
+	v = strtoul(tmp, &end, span_istarts(s, "0x") ? 16 : 10);
+	*ret = (uint32_t)v;
+	return *end == '\0' && v <= UINT32_MAX;
+}
+
+static bool
+parse_numbers(struct span s, struct dns_filter *f)
+{
+	size_t dash = span_find(s, '-'), slash = span_find(s, '/');
+	size_t cut = dash < s.len ? dash : slash;
+
+	if (cut < s.len) {
+		f->kind = dash < s.len ? DNS_FILTER_RANGE : DNS_FILTER_BITS;
+		return number(span_of(s.ptr, cut), &f->low) &&
+		    number(span_from(s, cut + 1), &f->high);
+	}
+	f->kind = span_find(s, '.') < s.len ? DNS_FILTER_RANGE : DNS_FILTER_MASK;
+	if (!number(s, &f->low))
+		return false;
+	f->high = f->low;
+	return true;
+}
+
+bool
+dns_filter_parse(struct eval_loader *l, struct span s, struct dns_filter *f,
+    const char *file, unsigned line)
+{
+	*f = (struct dns_filter){ .kind = DNS_FILTER_ANY };
+	s = span_trim(s);
+	if (s.len == 0)
+		return true;
+	if (s.len >= 2 && (s.ptr[0] == '"' || s.ptr[0] == '\'') &&
+	    s.ptr[s.len - 1] == s.ptr[0]) {
+		f->kind = DNS_FILTER_TEXT;
+		f->text = span_of(s.ptr + 1, s.len - 2);
+		return true;
+	}
+	if (s.ptr[0] == '/' || (s.len > 1 && s.ptr[0] == 'm' &&
+		(s.ptr[1] < '0' || s.ptr[1] > '9'))) {
+		f->kind = DNS_FILTER_REGEX;
+		f->pattern = eval_pattern(l, s, true, file, line);
+		return f->pattern != NULL;
+	}
+	if (s.len >= 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']') {
+		/* of the status codes only "exists" and "does not" are answers:
+		 * the others are failures, and nothing rests on a failure */
+		struct span codes = span_of(s.ptr + 1, s.len - 2);
+
+		f->kind = DNS_FILTER_RCODE;
+		if (span_iis(codes, "NXDOMAIN") || span_is(codes, "3"))
+			return true;
+		f->want_exists = span_iis(codes, "NOERROR") || span_is(codes, "0");
+		if (f->want_exists)
+			return true;
+	} else if (parse_numbers(s, f))
+		return true;
+	eval_error(l, file, line, "not a filter on answers: \"%.*s\"", SPAN_ARG(s));
+	return false;
+}
+
+bool
+dns_filter_parse_rbl(struct eval_loader *l, struct span s,
+    struct dns_filter *f, const char *file, unsigned line)
+{
+	struct netaddr a;
+
+	*f = (struct dns_filter){ .kind = DNS_FILTER_ANY };
+	if (s.len == 0)
+		return true;
+	if ((netaddr_parse(s, &a) && a.family == 4) ||
+	    (strspn(s.ptr, "0123456789") == s.len))
+		return parse_numbers(s, f);
+	f->kind = DNS_FILTER_REGEX;
+	f->pattern = eval_pattern(l, s, false, file, line);
+	return f->pattern != NULL;
+}
+
+int
+dnsq_ask(struct eval_context *ctx, const struct dnsq_names *n, uint16_t type,
+    const char *list)
+{
+	int r = n->error;
+
+	for (size_t i = 0; r == 0 && i < n->count; i++)
+		r = eval_ask(ctx, n->names[i], type, list);
+	return r;
+}
+
+/* 1 matches, 0 not, negative as eval_match() */
+static int
+record_matches(struct eval_context *ctx, const struct dns_filter *f,
+    uint16_t type, struct span text)
+{
+	uint32_t v = 0;
+	bool address = type == DNS_A && number(text, &v);
+	bool local = address && v >> 24 == 127;
+
+	switch (f->kind) {
+	case DNS_FILTER_ANY:
+		return type != DNS_A || (local && v >> 8 != 0x7FFFFF);
+	case DNS_FILTER_TEXT:
+		return span_eq(text, f->text);
+	case DNS_FILTER_REGEX:
+		return eval_match(ctx, f->pattern, text, 0, NULL, 0);
+	case DNS_FILTER_MASK:
+		return local && v >> 8 != 0x7FFFFF && (v & f->low) != 0;
+	case DNS_FILTER_RANGE:
+		return address && v >= f->low && v <= f->high;
+	case DNS_FILTER_BITS:
+		return address && (v & f->high) == (f->low & f->high);
+	case DNS_FILTER_RCODE:
+		return 0;
+	}
+	return 0;
+}
+
+static int
+answer_matches(struct eval_context *ctx, const struct dns_filter *f,
+    const struct dns_evidence *a, struct eval_result *r)
+{
+	if (f->kind == DNS_FILTER_RCODE)
+		return a->exists == f->want_exists;
+	for (size_t i = 0; i < a->count; i++) {
+		int m = record_matches(ctx, f, a->type, a->texts[i]);
+
+		if (m == 1)
+			r->matched = a->texts[i];
+		if (m != 0)
+			return m;
+	}
+	return 0;
+}
+
+int
+dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
+    uint16_t type, const struct dns_filter *f, struct eval_result *r)
+{
+	struct eval_result open = { 0 };
+
+	if (n->error != 0)
+		return n->error;
+	for (size_t i = 0; i < n->count; i++) {
+		const struct dns_evidence *a = eval_answer(ctx, n->names[i], type);
+		struct eval_result one = { 0 };
+		int m;
+
+		if (a == NULL) {
+			one.state = EVAL_NOT_RUN;
+			one.why = eval_input(ctx)->evidence->dns.why;
+			if (one.why == NULL)
+				one.why = "not asked";
+		} else if (!eval_answer_open(ctx, a, &one)) {
+			m = answer_matches(ctx, f, a, r);
+			if (m == -ENOMEM)
+				return m;
+			if (m == 1) {
+				r->count = 1;
+				r->target = n->names[i];
+				return 0;
+			}
+			if (m < 0) {
+				one.state = EVAL_UNKNOWN;
+				one.why = "match limit";
+			}
+		}
+		/* unknown outweighs not run, a miss outweighs neither */
+		if (one.state > open.state)
+			open = one;
+	}
+	r->state = open.state;
+	r->why = open.why;
+	return 0;
+}

@@ -1,0 +1,69 @@
+/*
+ * dnsq - what the DNS families share: names to ask for one call, and filters
+ * on the answers.
+ *
+ * A call's names depend on message and envelope alone, so ask() and run()
+ * make the same list. A record in 127.255.255.0/24 is a list's complaint
+ * (RFC 5782 2.1 leaves it to operators: blocked, over limit) and never
+ * matches unless a filter names it.
+ */
+#ifndef SCORING_RULES_EVAL_DNSQ_H
+#define SCORING_RULES_EVAL_DNSQ_H
+
+#include "scoring/auth/dns.h"
+#include "scoring/rules/eval.h"
+
+enum { DNSQ_MAX_NAMES = 64 };
+
+struct dnsq_names {
+	const char *names[DNSQ_MAX_NAMES];
+	size_t count;
+	int error; /* -ENOMEM */
+};
+
+/* Adds lower-case "head.zone" once (zone may be empty); what is no host name
+ * is passed over. */
+void dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
+    const char *zone);
+/* The address's reversed form in front of the zone */
+void dnsq_add_ip(struct eval_context *ctx, struct dnsq_names *n,
+    const struct netaddr *ip, const char *zone);
+
+enum dns_filter_kind {
+	DNS_FILTER_ANY,	  /* any record; of type A only 127/8 */
+	DNS_FILTER_TEXT,  /* exactly this text */
+	DNS_FILTER_REGEX,
+	DNS_FILTER_MASK,  /* (r & low) != 0, in 127/8 */
+	DNS_FILTER_RANGE, /* low <= r <= high */
+	DNS_FILTER_BITS,  /* (r & high) == (low & high) */
+	DNS_FILTER_RCODE, /* exists or not */
+};
+
+struct dns_filter {
+	enum dns_filter_kind kind;
+	struct span text;
+	struct pattern *pattern;
+	uint32_t low, high;
+	bool want_exists; /* RCODE */
+};
+
+/* The filters of AskDNS, which contain those of URIDNSBL. Empty: ANY. A fault
+ * is reported. false: it was. */
+bool dns_filter_parse(struct eval_loader *l, struct span s,
+    struct dns_filter *ret, const char *file, unsigned line);
+/* DNSEval's: an address, a mask, else a pattern without delimiters */
+bool dns_filter_parse_rbl(struct eval_loader *l, struct span s,
+    struct dns_filter *ret, const char *file, unsigned line);
+
+/* 0 or -ENOMEM */
+int dnsq_ask(struct eval_context *ctx, const struct dnsq_names *n,
+    uint16_t type, const char *list);
+/* Looks every name up and fills r: a hit if one matches; else unknown if one
+ * is; else not run if none was asked. 0 or -ENOMEM. */
+int dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
+    uint16_t type, const struct dns_filter *f, struct eval_result *r);
+
+/* "A", "TXT" ...; 0: unknown */
+uint16_t dnsq_type(struct span word);
+
+#endif

@@ -1,6 +1,9 @@
 #include "scoring/rules/eval.h"
 
 extern const struct eval_family eval_body, eval_locale, eval_mime;
+extern const struct eval_family eval_dnseval, eval_freemail;
+extern const struct eval_family eval_html, eval_https, eval_uri;
+extern const struct eval_family eval_subject_lists, eval_welcomelist;
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_fromname;
 extern const struct eval_family eval_domains; /* ../domains.c */
@@ -21,6 +24,13 @@ const struct eval_family *const eval_families[] = {
 	&eval_identity,
 	&eval_locale,
 	&eval_mime,
+	&eval_dnseval,
+	&eval_freemail,
+	&eval_html,
+	&eval_https,
+	&eval_subject_lists,
+	&eval_uri,
+	&eval_welcomelist,
 	&eval_own,
 	&eval_relay,
 	&eval_spf,

@@ -245,10 +245,11 @@ begins_www(struct span s)
 static bool
 slash_before_at(struct span s)
 {
-	const char *slash = s.len != 0 ? memchr(s.ptr, '/', s.len) : NULL;
-	const char *at = s.len != 0 ? memrchr(s.ptr, '@', s.len) : NULL;
+	size_t slash = span_find(s, '/'), at = s.len;
 
-	return slash != NULL && at != NULL && at > slash + 1;
+	while (at > 0 && s.ptr[at - 1] != '@')
+		at--;
+	return at > slash + 2;
 }
 
 /* The dot behind "@x" of something that may be an address */

@@ -12,6 +12,7 @@ static const struct {
 	{ "iframe", true }, { "plaintext", true }, { "title", false },
 	{ "textarea", false },
 };
+enum { STYLE = 1, PLAINTEXT = 4, TITLE = 5 }; /* indices */
 
 struct parse {
 	const char *p, *end; /* behind what was handed out */
@@ -23,6 +24,8 @@ struct parse {
 	int literal;	     /* index, or -1 */
 	unsigned marked;     /* open "<![CDATA[" sections */
 	const char *close;   /* the next "]]>" while one is open */
+	/* searched to the end in vain once: not again for each that opens */
+	bool no_close, no_title_end;
 	struct html_attr attrs[HTML_MAX_ATTRS];
 };
 
@@ -272,7 +275,8 @@ marked_section(struct parse *z, const char *beg)
 	}
 	if (s == z->end || *s != '[')
 		return NULL;
-	z->marked++;
+	if (!z->no_close)
+		z->marked++;
 	z->close = NULL;
 	return s + 1;
 }
@@ -318,18 +322,20 @@ static bool
 literal_text(struct parse *z)
 {
 	const char *name = literal[z->literal].name;
-	bool quotes = z->literal < 2, escaped = false;
+	bool quotes = z->literal <= STYLE, escaped = false;
 	size_t n = strlen(name);
 	const char *s = z->p;
 	char quote = '\0';
 
+	if (z->literal == TITLE && z->no_title_end)
+		return false;
 	for (; s < z->end; s++) {
 		const char *t;
 
 		if (*s == '<' && quote == '\0') {
 			/* a script may quote its own end tag */
 			t = s + 2 + n;
-			if (z->literal == 4 || t > z->end || s[1] != '/' ||
+			if (z->literal == PLAINTEXT || t > z->end || s[1] != '/' ||
 			    strncasecmp(s + 2, name, n) != 0)
 				continue;
 			t = skip_space(t, z->end);
@@ -384,7 +390,7 @@ finish(struct parse *z)
 		const char *name = literal[z->literal].name;
 
 		/* its end tag never came */
-		if (z->literal < 2) {
+		if (z->literal <= STYLE) {
 			if (z->p < z->end)
 				emit(z, HTML_TEXT, z->p, z->end, true);
 			z->p = z->end;
@@ -392,7 +398,8 @@ finish(struct parse *z)
 			emit_tag(z, HTML_END, span_cstr(name), 0);
 			return false;
 		}
-		if (strcmp(name, "title") == 0) {
+		if (z->literal == TITLE) {
+			z->no_title_end = true;
 			/* then it ends at the next tag, whatever that is */
 			z->late_end = name;
 			z->literal = -1;
@@ -450,8 +457,10 @@ html_parse(struct span text,
 			if (z.marked != 0 && z.close == NULL) {
 				z.close = memmem(z.p, (size_t)(z.end - z.p),
 				    "]]>", 3);
-				if (z.close == NULL)
+				if (z.close == NULL) {
+					z.no_close = true;
 					z.marked = 0;
+				}
 			}
 			if (z.marked != 0 && z.close <= lt) {
 				if (z.close > z.p)
@@ -489,6 +498,15 @@ entity_value(const char *name, size_t len, bool semicolon)
 		return 0;
 	memcpy(buf, name, len);
 	buf[len] = '\0';
+	/* the table is searched from end to end; these are most of all */
+	if (strcmp(buf, "amp") == 0)
+		return '&';
+	if (strcmp(buf, "lt") == 0)
+		return '<';
+	if (strcmp(buf, "gt") == 0)
+		return '>';
+	if (strcmp(buf, "quot") == 0)
+		return '"';
 	e = htmlEntityLookup((const xmlChar *)buf);
 	if (e == NULL || (e->value > 0xFF && !semicolon))
 		return 0;

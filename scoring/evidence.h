@@ -163,6 +163,9 @@ struct evidence {
 	size_t answer_count;
 	struct dnsxl_evidence *dnsxl;
 	size_t dnsxl_count;
+	/* lists that were switched off or on again just now: for the log */
+	const char **notices;
+	size_t notice_count;
 
 	struct check store; /* reputation and greylist below */
 	struct reputation_row *reputation; /* identities of this message */

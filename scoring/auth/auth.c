@@ -37,6 +37,11 @@ auth_context_new(const struct scoring_settings *settings, struct dns *dns,
 	rc = dkim_context_new(c, err);
 	if (rc != 0)
 		goto fail;
+	c->dnsxl = dnsxl_new();
+	if (c->dnsxl == NULL) {
+		rc = error_set(err, -ENOMEM, "out of memory");
+		goto fail;
+	}
 	*ret_context = c;
 	return 0;
 fail:
@@ -49,9 +54,16 @@ auth_context_free(struct auth_context *c)
 {
 	if (c == NULL)
 		return;
+	dnsxl_free(c->dnsxl);
 	dkim_context_free(c);
 	psl_free(c->psl);
 	free(c);
+}
+
+void
+auth_context_set_dns(struct auth_context *c, struct dns *dns)
+{
+	c->dns = dns;
 }
 
 struct auth *
@@ -68,7 +80,13 @@ auth_new(struct auth_context *c, const struct scoring_settings *settings,
 	x->dns = dns_session_new(c->dns, settings->evidence_timeout,
 	    settings->max_dns_queries > 0 ?
 		(unsigned)settings->max_dns_queries : 0);
-	return x->dns != NULL ? x : NULL;
+	x->probes = dns_session_new(c->dns, settings->evidence_timeout,
+	    DNSXL_MAX_LISTS * 4);
+	if (x->dns == NULL || x->probes == NULL) {
+		auth_free(x);
+		return NULL;
+	}
+	return x;
 }
 
 void
@@ -77,7 +95,8 @@ auth_free(struct auth *x)
 	if (x == NULL)
 		return;
 	dns_session_free(x->dns);
-	x->dns = NULL;
+	dns_session_free(x->probes);
+	x->dns = x->probes = NULL;
 }
 
 struct check
@@ -345,36 +364,51 @@ present(struct arena *a, uint16_t type, const struct dns_record *r)
 }
 
 static int
-answers_finish(struct auth *x, const struct rule_question *questions,
-    size_t count, struct evidence *e)
+answer_finish(struct auth *x, const struct rule_question *q,
+    struct dns_evidence *d)
 {
-	e->answers = ARENA_ARRAY(x->arena, count, struct dns_evidence);
-	if (e->answers == NULL)
+	const struct dns_answer *ans = dns_lookup(x->dns, q->name, q->type);
+
+	d->check = auth_check_of(ans->status);
+	d->exists = ans->status == DNS_FOUND;
+	d->secure = ans->secure;
+	d->texts = ARENA_ARRAY(x->arena, ans->count, struct span);
+	if (d->texts == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		const struct dns_answer *ans = dns_lookup(x->dns,
-		    questions[i].name, questions[i].type);
+	for (size_t k = 0; k < ans->count; k++) {
+		d->texts[k] = present(x->arena, d->type, &ans->records[k]);
+		if (d->texts[k].ptr == NULL)
+			return -ENOMEM;
+		d->count++;
+	}
+	return 0;
+}
+
+static int
+answers_finish(struct auth *x, const struct rule_question *questions,
+    size_t count, struct dnsxl_run *lists, struct evidence *e)
+{
+	int rc = 0;
+
+	e->answers = ARENA_ARRAY(x->arena, count, struct dns_evidence);
+	e->dnsxl = ARENA_ARRAY(x->arena, count, struct dnsxl_evidence);
+	if (e->answers == NULL || e->dnsxl == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const struct rule_question *q = &questions[i];
 		struct dns_evidence *d = &e->answers[e->answer_count++];
 
-		d->name = questions[i].name;
-		d->type = questions[i].type;
-		d->check = auth_check_of(ans->status);
-		d->exists = ans->status == DNS_FOUND;
-		d->secure = ans->secure;
-		d->texts = ARENA_ARRAY(x->arena, ans->count, struct span);
-		if (d->texts == NULL)
-			return -ENOMEM;
-		for (size_t k = 0; k < ans->count; k++) {
-			d->texts[k] = present(x->arena, d->type,
-			    &ans->records[k]);
-			if (d->texts[k].ptr == NULL)
-				return -ENOMEM;
-			d->count++;
-		}
+		d->name = q->name;
+		d->type = q->type;
+		if (!dnsxl_is_off(lists, q->list, &d->check))
+			rc = answer_finish(x, q, d);
+		if (rc == 0 && q->list != NULL)
+			rc = dnsxl_answer(lists, q, d,
+			    &e->dnsxl[e->dnsxl_count++]);
 	}
 	if (count > 1)
 		qsort(e->answers, count, sizeof(e->answers[0]), answer_order);
-	return 0;
+	return rc;
 }
 
 int
@@ -383,17 +417,28 @@ auth_finish(struct auth *x, const struct envelope *envelope,
     const struct rule_question *questions, size_t question_count,
     struct evidence *e, struct error *err)
 {
+	struct dnsxl_run *lists;
 	unsigned seen = 0;
 	int rc;
 
 	(void)relays;
 	dns_session_start(x->dns);
+	dns_session_start(x->probes);
 	begin_again(x, envelope);
 	dkim_begin(x, m);
 	arc_begin(x, m);
 	dmarc_begin(x, m);
-	for (size_t i = 0; i < question_count; i++)
-		dns_start(x->dns, questions[i].name, questions[i].type);
+	lists = dnsxl_begin(x->context->dnsxl, x->probes, questions,
+	    question_count, e->now, x->arena);
+	if (lists == NULL)
+		return error_set(err, -ENOMEM, "out of memory while gathering");
+	for (size_t i = 0; i < question_count; i++) {
+		struct check off;
+
+		if (!dnsxl_is_off(lists, questions[i].list, &off))
+			dns_start(x->dns, questions[i].name,
+			    questions[i].type);
+	}
 	do
 		step(x);
 	while (x->asks != NULL && dns_session_wait(x->dns, &seen));
@@ -423,7 +468,9 @@ auth_finish(struct auth *x, const struct envelope *envelope,
 	if (rc == 0)
 		rc = dmarc_finish(x, m, e);
 	if (rc == 0)
-		rc = answers_finish(x, questions, question_count, e);
+		rc = dnsxl_finish(lists, e);
+	if (rc == 0)
+		rc = answers_finish(x, questions, question_count, lists, e);
 	if (rc == 0 && x->no_memory)
 		rc = -ENOMEM;
 	if (rc != 0)

@@ -16,6 +16,7 @@
 #include <opendkim/dkim.h>
 
 #include "scoring/auth/auth.h"
+#include "scoring/auth/dnsxl.h"
 #include "scoring/auth/spf.h"
 #include "scoring/auth/tags.h"
 
@@ -25,6 +26,7 @@ struct auth_context {
 	DKIM_LIB *dkim;
 	psl_ctx_t *psl;
 	char hostname[256];
+	struct dnsxl *dnsxl;
 };
 
 struct auth;
@@ -46,6 +48,7 @@ struct auth {
 	const struct scoring_settings *settings;
 	struct arena *arena;
 	struct dns_session *dns;
+	struct dns_session *probes; /* of list health; not of this message */
 	struct ask *asks;	/* those whose answer is not there yet */
 	bool no_memory;
 	/* what was begun, so that beginning twice costs nothing */
@@ -57,6 +60,8 @@ struct auth {
 	struct arc_run *arc;
 };
 
+/* Other answers from now on; for tests. No message may be under way. */
+void auth_context_set_dns(struct auth_context *c, struct dns *dns);
 void auth_ask(struct auth *x, const char *name, uint16_t type, auth_then then,
     void *arg);
 /* A name as A-labels, canonical for DNS; false: can not be asked. */

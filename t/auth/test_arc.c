@@ -1,0 +1,375 @@
+/*
+ * ARC chains: one that another program made (data/arc_chain.eml, dkimpy
+ * 1.0.6 on addresses that do not exist), and ours, sealed here.
+ */
+#include "scoring/auth/arc.h"
+#include "t/auth/auth_fixture.h"
+#include "t/auth/signer.h"
+
+static char *
+read_data(const char *name)
+{
+	const char *source = getenv("SPAMSCORE_SOURCE");
+	char path[4096], *text = calloc(1, 1 << 20);
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/t/auth/data/%s",
+	    source != NULL ? source : ".", name);
+	f = fopen(path, "rb");
+	if (f == NULL || fread(text, 1, (1 << 20) - 1, f) == 0) {
+		printf("Bail out! cannot read %s\n", path);
+		exit(1);
+	}
+	fclose(f);
+	return text;
+}
+
+/* A copy of text with the nth `from` replaced */
+static char *
+replaced(const char *text, const char *from, const char *to, unsigned nth)
+{
+	char *out = calloc(1, strlen(text) + strlen(to) + 1);
+	const char *at = text;
+
+	for (unsigned i = 0; at != NULL; i++) {
+		at = strstr(i == 0 ? text : at + 1, from);
+		if (i == nth)
+			break;
+	}
+	if (at == NULL) {
+		printf("Bail out! no \"%s\"\n", from);
+		exit(1);
+	}
+	memcpy(out, text, (size_t)(at - text));
+	strcat(out, to);
+	strcat(out, at + strlen(from));
+	return out;
+}
+
+static void
+test_foreign_chain(void)
+{
+	static const struct {
+		const char *label, *from, *to;
+		unsigned nth;
+		const char *want, *reason;
+		unsigned instance;
+	} rows[] = {
+		{ "as it is", "Alice", "Alice", 0, "pass", NULL, 2 },
+		{ "folded otherwise", "A chain of\n two", "A chain  of two", 0,
+		    "pass", NULL, 2 },
+		{ "a field that is not signed", "From: Alice",
+		    "X-Other: 1\nFrom: Alice", 0, "pass", NULL, 2 },
+		{ "changed subject", "A chain", "A change", 0, "fail",
+		    "signature did not verify", 2 },
+		{ "changed body", "second line", "other line", 0, "fail",
+		    "body hash did not verify", 2 },
+		{ "space at line ends", "second line", "second line \t", 0,
+		    "pass", NULL, 2 },
+		{ "another From above", "From: Alice",
+		    "From: b@bank.example\nFrom: Alice", 0, "fail",
+		    "signature did not verify", 2 },
+		{ "changed result of the first hop", "spf=pass", "spf=fail", 0,
+		    "fail", "signature did not verify", 2 },
+		{ "first seal gone", "ARC-Seal: i=1", "X-Seal: i=1", 0, "fail",
+		    "incomplete set", 1 },
+		{ "second set's results gone",
+		    "ARC-Authentication-Results: i=2", "X: i=2", 0, "fail",
+		    "incomplete set", 2 },
+		{ "instance twice", "ARC-Seal: i=1", "ARC-Seal: i=2", 0,
+		    "fail", "instance twice", 2 },
+		{ "a gap", "ARC-Seal: i=2", "ARC-Seal: i=3", 0, "fail",
+		    "incomplete set", 2 },
+		{ "cv=none at the second", "cv=pass", "cv=none", 0, "fail",
+		    "wrong cv=", 2 },
+		{ "cv=pass at the first", "cv=none", "cv=pass", 0, "fail",
+		    "wrong cv=", 1 },
+		{ "sealed as failed", "cv=pass", "cv=fail", 0, "fail",
+		    "sealed as failed", 2 },
+		{ "no cv", "cv=pass; ", "", 0, "fail", "wrong cv=", 2 },
+		{ "h= in a seal", "cv=pass;", "cv=pass; h=from;", 0, "fail",
+		    "h= in a seal", 2 },
+		{ "instance 0", "ARC-Seal: i=1", "ARC-Seal: i=0", 0, "fail",
+		    "malformed field", 0 },
+		{ "instance 51", "ARC-Seal: i=2", "ARC-Seal: i=51", 0, "fail",
+		    "malformed field", 0 },
+		{ "tag twice", "cv=pass;", "cv=pass; cv=pass;", 0, "fail",
+		    "malformed field", 0 },
+		{ "no key", "s=arc;", "s=none;", 0, "fail",
+		    "no key for signature", 2 },
+		{ "another algorithm", "a=rsa-sha256", "a=rsa-sha1", 1, "fail",
+		    "unknown algorithm", 2 },
+		{ "key of another kind", "a=rsa-sha256", "a=ed25519-sha256", 1,
+		    "fail", "key of another kind", 2 },
+	};
+	char *mail = read_data("arc_chain.eml"), *key = read_data("arc_key.txt");
+	struct buf zone;
+	struct fixture f;
+
+	key[strcspn(key, "\n")] = '\0';
+	buf_init(&zone, 1 << 20);
+	buf_printf(&zone, "arc._domainkey.one.example TXT \"%s\"\n"
+	    "arc._domainkey.two.example TXT \"%s\"\n"
+	    "sel._domainkey.author.example TXT \"%s\"\n", key, key, key);
+	fixture_init(&f, zone.ptr);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = replaced(mail, rows[i].from, rows[i].to,
+		    rows[i].nth);
+		struct arc_evidence *a = &fixture_gather(&f, span_cstr(text),
+		    NULL, 1704067300)->arc;
+
+		tap_is_str(auth_result_name(a->result), rows[i].want,
+		    rows[i].label);
+		tap_is_str(a->reason, rows[i].reason, "reason");
+		tap_is_int(a->instance, rows[i].instance, "instance");
+		free(text);
+	}
+	struct evidence *e = fixture_gather(&f, span_cstr(mail), NULL,
+	    1795446000);
+	tap_is_str(e->arc.sealer, "two.example", "newest sealer");
+	tap_is_str(auth_result_name(e->dkim[0].result), "pass",
+	    "the author's signature by the same program");
+	tap_ok(!e->arc.trusted && e->arc.sealed_count == 0,
+	    "nobody is trusted by default");
+	e = fixture_gather(&f, SPAN_LIT("From: a@b.example\n\nx\n"), NULL, 1);
+	tap_is_str(auth_result_name(e->arc.result), "none", "no ARC at all");
+	fixture_done(&f);
+	fixture_init(&f, NULL);
+	e = fixture_gather(&f, span_cstr(mail), NULL, 1704067300);
+	tap_ok(e->arc.check.state == CHECK_NOT_RUN, "offline: not run");
+	fixture_done(&f);
+	buf_done(&zone);
+	free(mail);
+	free(key);
+}
+
+/* One more set on top of text. */
+static void
+seal(struct buf *text, unsigned instance, const char *domain, const char *cv,
+    const char *results, EVP_PKEY *key)
+{
+	static const char *const names[] = { "From", "Subject", NULL };
+	static const char *const order[] = { "ARC-Authentication-Results",
+		"ARC-Message-Signature", "ARC-Seal" };
+	const char *a = EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ?
+	    "ed25519-sha256" : "rsa-sha256";
+	struct arena *arena = arena_new(64 << 20);
+	struct buf aar, ams, all, data, value, b;
+	struct message *m;
+	char tags[300];
+
+	buf_init(&aar, 1 << 16);
+	buf_init(&ams, 1 << 16);
+	buf_init(&all, 8 << 20);
+	buf_init(&data, 8 << 20);
+	buf_init(&value, 1 << 16);
+	buf_init(&b, 1 << 16);
+	buf_printf(&aar, "ARC-Authentication-Results: i=%u; %s; %s\n",
+	    instance, domain, results);
+	snprintf(tags, sizeof(tags),
+	    "i=%u; a=%s; c=relaxed/relaxed; d=%s; s=k;", instance, a, domain);
+	signer_message(&ams, buf_span(text), "ARC-Message-Signature", tags,
+	    names, true, -1, key, false);
+	buf_add_span(&all, buf_span(&ams));
+	buf_add_span(&all, buf_span(&aar));
+	buf_add_span(&all, buf_span(text));
+	m = signer_parse(arena, buf_span(&all));
+	for (unsigned i = 1; i <= instance; i++)
+		for (unsigned part = 0; part < 3; part++) {
+			/* the newest set stands first */
+			struct field *f = message_find(m, order[part],
+			    i == instance ? 0 :
+			    part == 2 ? instance - 1 - i : instance - i);
+
+			if (i == instance && part == 2)
+				break;
+			canon_field(&data, f->name, f->raw, true);
+		}
+	buf_printf(&value, " i=%u; a=%s; cv=%s; d=%s; s=k; b=", instance, a,
+	    cv, domain);
+	canon_field(&data, SPAN_LIT("ARC-Seal"), buf_span(&value), true);
+	signer_sign(&b, key, span_of(data.ptr, data.len - 2), false);
+	buf_reset(text);
+	buf_printf(text, "ARC-Seal:%s%s\n", value.ptr, b.ptr);
+	buf_add_span(text, buf_span(&all));
+	buf_done(&aar);
+	buf_done(&ams);
+	buf_done(&all);
+	buf_done(&data);
+	buf_done(&value);
+	buf_done(&b);
+	arena_free(arena);
+}
+
+static const char mail[] =
+    "From: a@author.example\nSubject: x\nList-Id: <l.one.example>\n\nhi\n";
+
+static void
+test_own_chains(void)
+{
+	EVP_PKEY *rsa = signer_rsa(1024), *small = signer_rsa(768);
+	EVP_PKEY *ed = signer_ed25519();
+	struct buf zone, text, copy;
+	struct fixture f;
+	struct arc_evidence *a;
+
+	buf_init(&zone, 1 << 20);
+	buf_init(&text, 8 << 20);
+	buf_init(&copy, 8 << 20);
+	signer_publish(&zone, "k._domainkey.one.example", "", rsa);
+	signer_publish(&zone, "k._domainkey.two.example", "k=ed25519;", ed);
+	signer_publish(&zone, "k._domainkey.small.example", "", small);
+	buf_add_str(&zone, "k._domainkey.slow.example SERVFAIL\n");
+	fixture_init(&f, zone.ptr);
+	f.settings.max_dns_queries = 200;
+
+	buf_add_str(&text, mail);
+	seal(&text, 1, "one.example", "none", "none", rsa);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_ok(a->result == AUTH_PASS && a->instance == 1, "one seal");
+	seal(&text, 2, "two.example", "pass", "none", ed);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_ok(a->result == AUTH_PASS && a->instance == 2,
+	    "a second one by ed25519");
+	for (unsigned i = 3; i <= 50; i++)
+		seal(&text, i, "one.example", "pass", "none", rsa);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_ok(a->result == AUTH_PASS && a->instance == 50, "fifty");
+	seal(&text, 51, "one.example", "pass", "none", rsa);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_ok(a->result == AUTH_FAIL, "fifty-one are too many");
+
+	buf_reset(&text);
+	buf_add_str(&text, mail);
+	seal(&text, 1, "small.example", "none", "none", small);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_is_str(a->reason, "key under 1024 bits", "small key");
+
+	buf_reset(&text);
+	buf_add_str(&text, mail);
+	seal(&text, 1, "slow.example", "none", "none", rsa);
+	seal(&text, 2, "one.example", "pass", "none", rsa);
+	a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+	tap_ok(a->result == AUTH_TEMPERROR &&
+	    a->check.state == CHECK_UNKNOWN && a->instance == 1,
+	    "the first seal's key does not come: unknown");
+	fixture_done(&f);
+	buf_done(&zone);
+	buf_done(&text);
+	buf_done(&copy);
+	EVP_PKEY_free(rsa);
+	EVP_PKEY_free(small);
+	EVP_PKEY_free(ed);
+}
+
+/* A trusted hop's sealed results explain a DMARC failure. */
+static void
+test_trust(void)
+{
+	static const char *const trusted[] = { "One.Example" };
+	static const struct {
+		const char *label, *results;
+		bool trust, want;
+	} rows[] = {
+		{ "dmarc=pass", "spf=fail; dmarc=pass header.from=author.example",
+		    true, true },
+		{ "aligned dkim", "dkim=pass (ok) header.d=author.example",
+		    true, true },
+		{ "aligned spf",
+		    "spf=pass smtp.mailfrom=bounce@mail.author.example", true,
+		    true },
+		{ "in a comment only", "none (dmarc=pass header.from=author.example)",
+		    true, false },
+		{ "of another domain", "dmarc=pass header.from=evil.example",
+		    true, false },
+		{ "failed there too",
+		    "dmarc=fail header.from=author.example", true, false },
+		{ "of a sealer nobody trusts",
+		    "dmarc=pass header.from=author.example", false, false },
+	};
+	EVP_PKEY *rsa = signer_rsa(1024);
+	struct buf zone, text;
+	struct fixture f;
+
+	buf_init(&zone, 1 << 20);
+	buf_init(&text, 1 << 20);
+	signer_publish(&zone, "k._domainkey.one.example", "", rsa);
+	buf_add_str(&zone,
+	    "_dmarc.author.example TXT \"v=DMARC1; p=reject\"\n");
+	fixture_init(&f, zone.ptr);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct envelope env = { .source = ENVELOPE_SMTP,
+			.helo = "one.example", .mail_from = "l@one.example" };
+		struct evidence *e;
+
+		netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+		f.settings.arc_trusted_sealers.items =
+		    (const char **)(uintptr_t)trusted;
+		f.settings.arc_trusted_sealers.count = rows[i].trust;
+		buf_reset(&text);
+		buf_add_str(&text, mail);
+		seal(&text, 1, "one.example", "none", rows[i].results, rsa);
+		e = fixture_gather(&f, buf_span(&text), &env, 1000);
+		tap_is_str(auth_result_name(e->dmarc.result), "fail",
+		    rows[i].label);
+		tap_is_int(e->arc.trusted, rows[i].trust, "trusted");
+		tap_is_int(e->dmarc.excused, rows[i].want, "excused");
+	}
+	f.settings.arc_trusted_sealers.count = 0;
+	f.settings.arc_trusted_sealers.items = NULL;
+	fixture_done(&f);
+	buf_done(&zone);
+	buf_done(&text);
+	EVP_PKEY_free(rsa);
+}
+
+static void
+test_results(void)
+{
+	static const struct {
+		const char *body, *want;
+	} rows[] = {
+		{ "i=1; mx.example; spf=pass smtp.mailfrom=a@b.example;"
+		  " dkim=fail (bad; =x) header.d=c.example; dmarc=none",
+		  "spf=pass b.example, dkim=fail c.example, dmarc=none -" },
+		{ "i=1; mx.example; none", "" },
+		{ "i=1; mx.example; spf = pass smtp.mailfrom = b.example",
+		  "spf=pass b.example" },
+		{ "i=1; mx.example; dkim/1=pass header.i=\"a b\"@c.example",
+		  "dkim=pass c.example" },
+		{ "i=1; mx.example; x=\"a; dmarc=pass\"; dkim=bogus", "" },
+		{ "i=1; mx.example; dkim=pass reason=\"a\\\"; spf=pass\" header.d=c",
+		  "dkim=pass c" },
+		{ "i=1; mx.example; dkim=pass header.d=a header.d=b",
+		  "dkim=pass a" },
+		{ "", "" }, { "((((", "" }, { "\"", "" }, { ";;;=;==", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct sealed_result *list;
+		size_t n;
+		struct buf got;
+
+		buf_init(&got, 1 << 16);
+		arc_results_parse(a, span_cstr(rows[i].body), &list, &n);
+		for (size_t k = 0; k < n; k++)
+			buf_printf(&got, "%s%s=%s %s", k > 0 ? ", " : "",
+			    list[k].method, auth_result_name(list[k].result),
+			    list[k].domain != NULL ? list[k].domain : "-");
+		tap_is_span(buf_span(&got), span_cstr(rows[i].want),
+		    rows[i].body);
+		buf_done(&got);
+		arena_free(a);
+	}
+}
+
+int
+main(void)
+{
+	test_foreign_chain();
+	test_own_chains();
+	test_trust();
+	test_results();
+	return tap_done();
+}

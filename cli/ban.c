@@ -414,6 +414,11 @@ take_option(struct ban_options *o, int c, const char *arg)
 		    cli_fail(EX_USAGE, "--scope: mail, host or both, not \"%s\"",
 		    arg);
 	case OPT_TIME:
+		/* fail2ban's word for "for ever"; policy has its own longest */
+		if (strcmp(arg, "-1") == 0) {
+			o->ttl_sec = 3660LL * 86400;
+			return EX_OK;
+		}
 		if (!conf_parse_duration(span_cstr(arg), &n) || n < 1000)
 			return cli_fail(EX_USAGE, "--time: no time: \"%s\"", arg);
 		o->ttl_sec = n / 1000;

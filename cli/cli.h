@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sysexits.h>
 
 #include "base/diag.h"
@@ -30,6 +31,12 @@ int verb_evaluate(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_lint(int argc, char **argv);
+int verb_db(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
+int verb_forget(int argc, char **argv);
+int verb_learn(int argc, char **argv);
+int verb_log(int argc, char **argv);
+int verb_reputation(int argc, char **argv);
 int verb_ban(int argc, char **argv);
 
 /* "spamscore: text" on stderr, escaped; returns code. */

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/state.h"
 #include "scoring/explain.h"
 
 static size_t
@@ -71,17 +72,25 @@ explain_file(const struct judge_options *o, const char *path)
 int
 verb_explain(int argc, char **argv)
 {
-	static const struct option options[] = { JUDGE_LONG_OPTIONS, { 0 } };
+	static const struct option options[] = { JUDGE_LONG_OPTIONS,
+		{ "id", required_argument, NULL, 1 }, { 0 } };
 	struct judge_options o;
+	const char *id = NULL;
 	int c, code = judge_options_init(&o, argc);
 
 	while (code == EX_OK &&
 	    (c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		if (judge_options_take(&o, c, optarg) != EX_OK)
+		if (c == 1)
+			id = optarg;
+		else if (judge_options_take(&o, c, optarg) != EX_OK)
 			code = c == '?' ? cli_usage("explain") : EX_USAGE;
-	if (code == EX_OK && optind + 1 != argc)
+	if (code == EX_OK && optind + (id == NULL) != argc)
 		code = cli_usage("explain");
-	if (code == EX_OK)
+	if (code == EX_OK && id != NULL) {
+		struct state_options so = { o.config, o.db, o.json };
+
+		code = cli_show_verdict(&so, id);
+	} else if (code == EX_OK)
 		code = explain_file(&o, argv[optind]);
 	judge_options_done(&o);
 	return code;

@@ -17,6 +17,23 @@ static const struct verb verbs[] = {
 	    "[--scope mail|host|both] [--time T] [--reason R] [--label L] "
 	    "[--own] [--limit N] [--json] [--socket F] [ADDR[/LEN]]",
 	    "look at and change bans through the ban helper" },
+	{ "learn", verb_learn, "--spam|--ham [--user U] [--source S] [--config F] "
+	    "[--db F] [--json]\n       PATH...|--id VERDICT",
+	    "say what messages are, for reputation and model" },
+	{ "forget", verb_forget, "[--user U] [--source S] [--config F] [--db F] "
+	    "[--json] PATH...|--id VERDICT",
+	    "take back what was said of messages" },
+	{ "log", verb_log, "[--since T] [--until T] [--action A] [--from A] "
+	    "[--limit N] [--json]\n       [--config F] [--db F] [--id VERDICT | "
+	    "erase --address A]",
+	    "search the verdict log, show a verdict again, erase" },
+	{ "reputation", verb_reputation, "[--config F] [--db F] [--now T] [--json] "
+	    "show KIND:KEY... | [--limit N] list [PATTERN]",
+	    "what is remembered of senders" },
+	{ "db", verb_db, "[--config F] [--db F] check | backup FILE | export | "
+	    "import FILE|-", "look after the state database" },
+	{ "doctor", verb_doctor, "[--config F] [--db F] [--json]",
+	    "is everything alive that works unseen" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },
 };

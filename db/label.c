@@ -341,7 +341,7 @@ note_learned(sqlite3 *db, const struct label_request *r)
 	struct query q = query_begin(db, "INSERT INTO"
 	    " learning(source,learned,last_learned) VALUES(?1,1,?2)"
 	    " ON CONFLICT(source) DO UPDATE SET learned=learned+1,"
-	    "last_learned=max(last_learned,?2)");
+	    "last_learned=max(last_learned,?2),why=''");
 
 	if (q.rc == SQLITE_OK) {
 		sqlite3_bind_text(q.st, 1, r->source, -1, SQLITE_STATIC);

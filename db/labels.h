@@ -80,7 +80,7 @@ int store_lessons_state(struct store *s, int64_t *ret_gone,
 int store_lessons_settled(struct store *s, int64_t gone, struct error *err);
 
 /* For the doctor: when each source taught, or failed to. */
-struct learning {
+struct learning { /* why: "" unless the last attempt failed */
 	const char *source, *why;
 	int64_t learned, last_learned, failed, last_failed;
 };

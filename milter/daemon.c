@@ -18,6 +18,7 @@
 #include "config.h"
 #include "db/log.h"
 #include "milter/callbacks.h"
+#include "milter/control.h"
 #include "milter/daemon.h"
 #include "milter/listener.h"
 #include "milter/log.h"
@@ -38,6 +39,9 @@ struct life {
 	struct server server;
 	struct milter_settings early; /* as read before privileges went */
 	struct privilege_user user;
+	int control_fd;		 /* made while it was allowed; -1: none */
+	char model_path[4096];
+	struct control *control;
 	const char *socket_path; /* to be removed at the end; NULL: TCP */
 	int ready_fd;		 /* of the parent that waits; -1 */
 	int milter_ended;	 /* eventfd: smfi_main() came back */
@@ -154,6 +158,63 @@ open_store(struct server *s, const char *state_dir)
 	}
 }
 
+/* Another process or thread wrote the model's file. */
+static void
+model_changed(void *context)
+{
+	struct life *l = context;
+	struct snapshot *current = server_snapshot(&l->server);
+	struct error err;
+
+	if (engine_reload_model(current->engine, &err) != 0)
+		log_fault("model", "fault=model error=\"%s\"", err.text);
+	snapshot_unref(current);
+}
+
+/* The control socket is for people; mail does not need it. */
+static void
+make_control(struct life *l)
+{
+	const char *path = l->early.control_socket;
+	const char *slash = strrchr(path, '/');
+	char dir[4096];
+	struct error err = { "" };
+	uid_t uid = geteuid() == 0 ? l->user.uid : (uid_t)-1;
+
+	l->control_fd = -1;
+	if (strcmp(path, SETTINGS_NONE) == 0 || slash == NULL)
+		return;
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	if (dir[0] == '\0' || listener_make_dir(dir, l->user.uid, l->user.gid,
+		0755, &err) == 0)
+		l->control_fd = control_listen(path, uid, l->early.control_group,
+		    &err);
+	if (l->control_fd < 0)
+		log_fault("control", "fault=control error=\"%s\"", err.text);
+}
+
+static void
+start_control(struct life *l)
+{
+	const struct milter_settings *ms = &l->server.current->settings;
+	struct control_context context = {
+		.store = l->server.store,
+		.model_path = l->model_path,
+		.label_rate = ms->label_rate,
+		.model_changed = model_changed,
+		.changed_context = l,
+	};
+	struct error err;
+
+	if (l->control_fd < 0)
+		return;
+	snprintf(l->model_path, sizeof(l->model_path), "%s/" MODEL_FILE,
+	    ms->state_dir);
+	if (control_start(l->control_fd, l->early.control_socket, &context,
+		&l->control, &err) != 0)
+		log_fault("control", "fault=control error=\"%s\"", err.text);
+}
+
 static void
 limit_log(struct server *s, const struct milter_settings *ms)
 {
@@ -225,9 +286,10 @@ note_unchangeable(const struct milter_settings *was,
 	    strcmp(was->socket_group, is->socket_group) != 0 ||
 	    strcmp(was->state_dir, is->state_dir) != 0 ||
 	    strcmp(was->control_socket, is->control_socket) != 0 ||
+	    strcmp(was->control_group, is->control_group) != 0 ||
 	    strcmp(was->ban_socket, is->ban_socket) != 0)
 		log_write(LOG_WARNING, "listen, user, socket_group, state_dir, "
-		    "control_socket and ban_socket change with a restart only");
+		    "control_socket, control_group and ban_socket change with a restart only");
 }
 
 static void
@@ -304,6 +366,7 @@ finish(struct life *l, int code)
 {
 	struct error err;
 
+	control_stop(l->control);
 	banfeed_free(l->server.banfeed);
 	if (l->server.store != NULL &&
 	    store_flush(l->server.store, &err) != 0)
@@ -419,6 +482,7 @@ start_privileged(struct life *l)
 	if (listener_open(&l->early, root ? &l->user : NULL, &l->socket_path,
 		&err) != 0)
 		return complain(EX_UNAVAILABLE, err.text);
+	make_control(l);
 	if (privilege_drop(&l->user, &err) != 0)
 		return complain(EX_NOPERM, err.text);
 	return EX_OK;
@@ -490,6 +554,7 @@ daemon_run(const struct daemon_options *options)
 	}
 	l->options = options;
 	l->ready_fd = -1;
+	l->control_fd = -1;
 	pthread_mutex_init(&l->server.lock, NULL);
 	log_to_stderr(true);
 	/* many threads with an allocator arena each would keep what one large
@@ -517,10 +582,14 @@ daemon_run(const struct daemon_options *options)
 		apply_log_settings(&l->server, &l->server.current->settings);
 		code = open_server(l);
 	}
-	if (code == EX_OK)
+	if (code == EX_OK) {
+		start_control(l);
 		code = serve(l, &signals); /* comes back for a failure only */
+	}
 	if (l->socket_path != NULL)
 		unlink(l->socket_path);
+	if (l->control_fd >= 0)
+		unlink(l->early.control_socket);
 	arena_free(a);
 	free(l);
 	return code;

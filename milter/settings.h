@@ -21,6 +21,7 @@ struct milter_settings {
 	const char *user;	    /* whose rights the daemon keeps */
 	const char *state_dir;
 	const char *control_socket; /* for spamscore(1); "none": no such */
+	const char *control_group;  /* may use it; "": the daemon's own only */
 	const char *ban_socket;	    /* of the ban helper; "none": no bans */
 	int on_failure;		    /* enum on_failure */
 	int action;		    /* ACT_VERDICT or ACT_OBSERVE */

@@ -1,6 +1,8 @@
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "config.h"
@@ -14,7 +16,9 @@ struct engine {
 	struct arena *arena;
 	struct scoring_settings settings;
 	struct ruleset *ruleset;
+	char *model_path; /* NULL: none */
 	struct model *model;
+	pthread_mutex_t model_lock; /* of model, which is replaced in use */
 };
 
 static int
@@ -75,14 +79,56 @@ rules_load(struct engine *e, const struct engine_options *o,
 }
 
 static int
-model_load(struct engine *e, const struct engine_options *o, struct error *err)
+model_path(const struct engine *e, const struct engine_options *o,
+    char **ret_path)
 {
+	*ret_path = NULL;
+	if (o->model != NULL && strcmp(o->model, "none") == 0)
+		return 0;
+	*ret_path = o->model != NULL ? arena_strdup(e->arena, o->model) :
+	    arena_printf(e->arena, "%s/" MODEL_FILE, e->settings.state_dir);
+	return *ret_path != NULL ? 0 : -ENOMEM;
+}
+
+static int
+model_load(struct engine *e, const struct engine_options *o,
+    struct diags *diags, struct error *err)
+{
+	int r = model_path(e, o, &e->model_path);
+
+	if (r != 0)
+		return error_set(err, r, "out of memory");
+	if (e->model_path == NULL)
+		return 0;
+	r = model_open(e->model_path, &e->model, err);
+	if (r == 0 || r == -ENOENT)
+		return 0;
+	/* what was learned is a help, never a condition; what was named must
+	 * work */
+	if (o->model != NULL)
+		return r;
+	diag_add(diags, DIAG_WARNING, e->model_path, 0, "%s", err->text);
+	return 0;
+}
+
+int
+engine_reload_model(struct engine *e, struct error *err)
+{
+	struct model *fresh, *old;
 	int r;
 
-	if (o->model == NULL)
-		return 0;
-	r = model_open(o->model, &e->model, err);
-	return r == -ENOENT ? 0 : r;
+	if (e->model_path == NULL)
+		return error_set(err, -EINVAL, "no model is configured");
+	r = model_open(e->model_path, &fresh, err);
+	if (r != 0)
+		return r;
+	pthread_mutex_lock(&e->model_lock);
+	old = e->model;
+	e->model = fresh;
+	pthread_mutex_unlock(&e->model_lock);
+	if (old != NULL)
+		model_unref(old);
+	return 0;
 }
 
 int
@@ -98,6 +144,7 @@ engine_load(const struct engine_options *o, struct diags *diags,
 	if (e == NULL)
 		return -ENOMEM;
 	atomic_init(&e->refs, 1);
+	pthread_mutex_init(&e->model_lock, NULL);
 	e->arena = arena_new(SETTINGS_ARENA_BYTES);
 	if (e->arena == NULL || scoring_settings_init(&e->settings, e->arena) != 0)
 		goto fail;
@@ -120,7 +167,7 @@ engine_load(const struct engine_options *o, struct diags *diags,
 		r = error_set(err, -EINVAL, "%zu errors in configuration or rules",
 		    diags->errors - errors_before);
 	if (r == 0)
-		r = model_load(e, o, err);
+		r = model_load(e, o, diags, err);
 	if (r == 0) {
 		*ret_engine = e;
 		return 0;
@@ -163,10 +210,15 @@ engine_ruleset(const struct engine *e)
 	return e->ruleset;
 }
 
-const struct model *
-engine_model(const struct engine *e)
+struct model *
+engine_model(struct engine *e)
 {
-	return e->model;
+	struct model *m;
+
+	pthread_mutex_lock(&e->model_lock);
+	m = e->model != NULL ? model_ref(e->model) : NULL;
+	pthread_mutex_unlock(&e->model_lock);
+	return m;
 }
 
 void
@@ -311,6 +363,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	struct engine_run run = { 0 };
 	struct message_limits limits;
 	struct gather *own = NULL, *g = rq->gather;
+	struct model *model;
 	int64_t start = now_us(), parsed, gathered, done;
 	int r;
 
@@ -333,10 +386,11 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	if (r != 0)
 		return r;
 	gathered = now_us();
+	model = engine_model(e);
 	struct judge_input in = {
 		.settings = &e->settings,
 		.ruleset = e->ruleset,
-		.model = rq->model != NULL ? rq->model : e->model,
+		.model = rq->model != NULL ? rq->model : model,
 		.message = run.message,
 		.envelope = run.envelope,
 		.relays = run.relays,
@@ -344,6 +398,8 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 		.arena = rq->arena,
 	};
 	r = judge(&in, &run.verdict, err);
+	if (model != NULL)
+		model_unref(model);
 	if (r != 0)
 		return r;
 	done = now_us();

@@ -15,6 +15,9 @@
 
 struct engine;
 
+/* the model's file in state_dir */
+#define MODEL_FILE "model"
+
 struct engine_options {
 	const char *config;	     /* NULL: none */
 	const char *const *rules;    /* files and directories; count 0: the
@@ -22,7 +25,8 @@ struct engine_options {
 	size_t rules_count;
 	const char *rules_dir;	     /* default of that setting; NULL: built in */
 	const char *compiled_dir;    /* NULL: none */
-	const char *model;	     /* file; NULL: none */
+	const char *model;	     /* file; NULL: "model" in state_dir if it is
+					there; "none": none */
 	/* further tables of settings (milter, ban) for the same files */
 	const struct settings_room *rooms;
 	size_t room_count;
@@ -40,7 +44,11 @@ void engine_unref(struct engine *e);
 
 const struct scoring_settings *engine_settings(const struct engine *e);
 const struct ruleset *engine_ruleset(const struct engine *e);
-const struct model *engine_model(const struct engine *e); /* may be NULL */
+/* The caller's reference, NULL: none. */
+struct model *engine_model(struct engine *e);
+/* Takes up the model file as it is now, for the messages that begin from
+ * here on. 0; -errno: the old one stays. */
+int engine_reload_model(struct engine *e, struct error *err);
 void engine_limits(const struct engine *e, struct message_limits *ret_limits);
 
 /* Fills what is missing in *env from the message: client, HELO and names

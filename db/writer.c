@@ -300,9 +300,11 @@ checkpoint(struct writer *w)
 		w->wal_pages = 0;
 }
 
-/* false: a fault, tell() has been told; the work is to be tried again */
+/* false: a fault, which was told; the work is to be tried again. A call is
+ * not: *ret_called says whether it has run. Its caller must not be told
+ * before the end, since the call lives on the caller's stack. */
 static bool
-writer_work(struct store *s, struct op **ops, size_t n)
+writer_work(struct store *s, struct op **ops, size_t n, bool *ret_called)
 {
 	struct writer *w = &s->writer;
 	int rc = SQLITE_OK;
@@ -312,7 +314,7 @@ writer_work(struct store *s, struct op **ops, size_t n)
 		return false;
 	if (n == 1 && ops[0]->kind == OP_CALL) {
 		rc = run_call(s, ops[0]->call);
-		ops[0]->call->done = true;
+		*ret_called = true;
 	} else if (n > 0) {
 		qsort(ops, n, sizeof(ops[0]), op_compare);
 		rc = run_batch(s, ops, n);
@@ -445,7 +447,7 @@ writer_main(void *arg)
 	struct store *s = arg;
 	struct op **ops = s->batch;
 	int64_t upkeep_due = monotonic_ms() + STORE_TICK_MS;
-	bool failing = s->writer.db == NULL, ok;
+	bool failing = s->writer.db == NULL, ok, called;
 	uint64_t last_seq;
 	size_t n;
 
@@ -463,7 +465,8 @@ writer_main(void *arg)
 			s->urgent = false;
 		pthread_mutex_unlock(&s->lock);
 
-		ok = n > 0 || failing ? writer_work(s, ops, n) : true;
+		called = false;
+		ok = n > 0 || failing ? writer_work(s, ops, n, &called) : true;
 		if (monotonic_ms() >= upkeep_due && ok) {
 			upkeep(s);
 			upkeep_due = monotonic_ms() + STORE_TICK_MS;
@@ -477,13 +480,12 @@ writer_main(void *arg)
 		failing = !ok;
 		if (n == 1 && ops[0]->kind == OP_CALL) {
 			/* the caller waits and is told; it may ask again */
-			if (!ops[0]->call->done) {
+			if (!called)
 				ops[0]->call->rc = error_set(ops[0]->call->err,
 				    -EAGAIN,
 				    "state database \"%s\" is not available",
 				    s->path);
-				ops[0]->call->done = true;
-			}
+			ops[0]->call->done = true;
 			ok = true;
 		}
 		if (ok) {

@@ -6,6 +6,7 @@
  * The same order gives the same figures: no clock, no random number and no
  * network enters (the time used is the one exception, and only reported).
  */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -485,19 +486,19 @@ rules_open(struct evaluation *ev)
 	return EX_OK;
 }
 
+/* Ours alone, made by mkdtemp: whatever the store left there goes */
 static void
 directory_remove(struct evaluation *ev)
 {
-	static const char *const names[] = { "db", "db-wal", "db-shm", "db.lock",
-		"db-journal" };
-	char path[PATH_MAX + 32];
+	DIR *d = ev->dir[0] != '\0' ? opendir(ev->dir) : NULL;
+	struct dirent *e;
 
-	if (ev->dir[0] == '\0')
+	if (d == NULL)
 		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", ev->dir, names[i]);
-		unlink(path);
-	}
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
 	rmdir(ev->dir);
 }
 
@@ -659,7 +660,8 @@ evaluate(const struct options *o)
 {
 	struct evaluation *ev = calloc(1, sizeof(*ev));
 	struct arena *a = arena_new(16 << 20);
-	struct model_options mo = { .size_bytes = o->model_size_bytes };
+	const struct scoring_settings *settings;
+	struct model_options mo;
 	struct error err;
 	int code = EX_OK;
 
@@ -676,8 +678,15 @@ evaluate(const struct options *o)
 		code = cli_fail(EX_OSERR, "out of memory");
 	if (code == EX_OK)
 		code = o->no_rules ? settings_open(ev, a) : rules_open(ev);
-	if (code == EX_OK && model_writer_new(&mo, &ev->writer, &err) != 0)
-		code = cli_fail(EX_USAGE, "%s", err.text);
+	if (code == EX_OK) {
+		settings = o->no_rules ? &ev->settings :
+		    engine_settings(ev->rt.engine);
+		mo = (struct model_options){ o->model_size_bytes != 0 ?
+		    o->model_size_bytes : (size_t)settings->learned_size,
+		    (unsigned)settings->learned_need };
+		if (model_writer_new(&mo, &ev->writer, &err) != 0)
+			code = cli_fail(EX_USAGE, "%s", err.text);
+	}
 	if (code == EX_OK)
 		code = stream_run(ev);
 	if (code == EX_OK)

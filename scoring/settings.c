@@ -74,6 +74,10 @@ const struct setting scoring_settings_table[] = {
 	    "a deferred message is taken after this" },
 	{ "learned_max", S(POINTS, learned_max), 0, 0, NULL,
 	    "LEARNED adds or takes at most this" },
+	{ "learned_size", S(SIZE, learned_size), 1000000, 64000000, NULL,
+	    "size of a new learned model" },
+	{ "learned_need", S(INT, learned_need), 1, 1000000, NULL,
+	    "messages of each class that are learned before LEARNED counts" },
 	{ 0 },
 };
 
@@ -100,6 +104,8 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 		.reputation_max = 3,
 		.greylist_delay = 300000,
 		.learned_max = 4,
+		.learned_size = 32000000,
+		.learned_need = 50,
 	};
 	/* RFC 5321 4.5.1 and RFC 2142: these must be reachable */
 	if (strings_add(&s->exempt_recipients, a, SPAN_LIT("postmaster@")) != 0 ||

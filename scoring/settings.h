@@ -45,6 +45,8 @@ struct scoring_settings {
 	double reputation_max;	 /* the term stays within +-this */
 	int64_t greylist_delay;	 /* ms */
 	double learned_max;	 /* LEARNED stays within +-this */
+	int64_t learned_size;	 /* bytes of a new model */
+	int64_t learned_need;	 /* messages of each class before it counts */
 };
 
 extern const struct setting scoring_settings_table[];

@@ -425,8 +425,9 @@ parse_tflags(struct loader *l, const struct conf_line *line)
 		{ "spamscore_reject", RULE_REJECT },
 		/* known, and nothing to do here */
 		{ "nopublish", 0 }, { "autolearn_force", 0 }, { "nolog", 0 },
-		{ "noawl", 0 }, { "ips_only", 0 }, { "domains_only", 0 },
-		{ "a", 0 }, { "ns", 0 }, { "notrim", 0 }, { "dnsbl", 0 } };
+		{ "noawl", 0 }, { "ips_only", RULE_IPS_ONLY },
+		{ "domains_only", RULE_DOMAINS_ONLY },
+		{ "a", 0 }, { "ns", 0 }, { "notrim", RULE_NOTRIM }, { "dnsbl", 0 } };
 	struct span rest = line->value, name = conf_next_word(&rest);
 	struct rule_def *d;
 

@@ -76,6 +76,9 @@ enum rule_tflag {
 	RULE_NOSUBJECT = 1 << 6,
 	RULE_PUBLISH = 1 << 7,
 	RULE_REJECT = 1 << 8, /* spamscore_reject: may reject by itself */
+	RULE_DOMAINS_ONLY = 1 << 9, /* DNS lists: no addresses */
+	RULE_IPS_ONLY = 1 << 10,    /* DNS lists: no domains */
+	RULE_NOTRIM = 1 << 11,	    /* DNS lists: whole host names */
 };
 
 size_t ruleset_count(const struct ruleset *rs);

@@ -1,0 +1,227 @@
+/*
+ * AskDNS: `askdns NAME template [type [filter]]`, a question made of message
+ * tags: _AUTHORDOMAIN_, _SENDERDOMAIN_, _DKIMDOMAIN_, _HEADER(name)_ and what
+ * rules captured.
+ *
+ * Which signatures are good is not known when questions are named: all
+ * signing domains are asked about, and answers count for good ones only.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "scoring/rules/eval/dnsq.h"
+
+enum { MAX_VALUES = 16 };
+
+struct question {
+	struct span text; /* the template */
+	uint16_t type;
+	struct dns_filter filter;
+};
+
+struct values {
+	struct span list[MAX_VALUES];
+	size_t count;
+};
+
+static int
+prepare(struct eval_loader *l, void *state, struct eval_call *call)
+{
+	struct question *q = ARENA_NEW(eval_arena(l), struct question);
+	struct span rest = call->args[0], type;
+
+	(void)state;
+	if (q == NULL)
+		return -ENOMEM;
+	q->text = conf_next_word(&rest);
+	type = conf_next_word(&rest);
+	q->type = type.len == 0 ? DNS_A : dnsq_type(type);
+	if (q->text.len == 0 || q->type == 0)
+		eval_error(l, call->file, call->line,
+		    "%s: not a template and one of A AAAA TXT MX NS PTR CNAME",
+		    call->rule);
+	else if (dns_filter_parse(l, rest, &q->filter, call->file, call->line))
+		call->prepared = q;
+	return 0;
+}
+
+static void
+values_add(struct values *v, struct span s)
+{
+	if (s.len > 0 && v->count < MAX_VALUES)
+		v->list[v->count++] = s;
+}
+
+static struct span
+host_of(struct span address)
+{
+	return span_from(address, span_find(address, '@') + 1);
+}
+
+/* d= of each DKIM-Signature, as written */
+static void
+signing_domains(struct eval_context *ctx, bool good_only, struct values *v)
+{
+	const struct evidence *e = eval_input(ctx)->evidence;
+	const struct message *m = eval_input(ctx)->message;
+	struct field *f;
+
+	for (size_t i = 0; good_only && i < e->dkim_count; i++)
+		if (e->dkim[i].check.state == CHECK_DONE &&
+		    e->dkim[i].result == AUTH_PASS && e->dkim[i].domain != NULL)
+			values_add(v, span_cstr(e->dkim[i].domain));
+	for (size_t i = 0; !good_only &&
+	     (f = message_find(m, "DKIM-Signature", i)) != NULL && i < MAX_VALUES;
+	     i++) {
+		struct span rest = field_unfolded(m, f);
+
+		while (rest.len > 0) {
+			struct span tag = span_of(rest.ptr, span_find(rest, ';'));
+			size_t eq = span_find(tag, '=');
+
+			rest = span_from(rest, tag.len + 1);
+			if (span_is(span_trim(span_of(tag.ptr, eq)), "d"))
+				values_add(v, span_trim(span_from(tag, eq + 1)));
+		}
+	}
+}
+
+static int
+tag_values(struct eval_context *ctx, struct span tag, bool good_only,
+    struct values *v)
+{
+	struct arena *a = eval_input(ctx)->arena;
+	struct span s = span_of("", 0);
+
+	v->count = 0;
+	if (span_is(tag, "DKIMDOMAIN")) {
+		signing_domains(ctx, good_only, v);
+	} else if (span_is(tag, "AUTHORDOMAIN")) {
+		if (eval_get(ctx, "From:addr", &s))
+			values_add(v, host_of(s));
+	} else if (span_is(tag, "SENDERDOMAIN")) {
+		if (eval_get(ctx, "EnvelopeFrom:addr", &s))
+			values_add(v, host_of(s));
+	} else if (span_istarts(tag, "HEADER(") && tag.ptr[tag.len - 1] == ')') {
+		const struct span *list;
+		size_t count;
+		char *request = arena_memdup(a, tag.ptr + 7, tag.len - 8);
+
+		if (request == NULL || eval_get_list(ctx, request, &list, &count) != 0)
+			return -ENOMEM;
+		for (size_t i = 0; i < count; i++)
+			values_add(v, span_trim(list[i]));
+	} else {
+		char *name = arena_memdup(a, tag.ptr, tag.len);
+
+		if (name == NULL)
+			return -ENOMEM;
+		if (eval_tag(ctx, name, &s))
+			values_add(v, s);
+	}
+	return s.ptr == NULL ? -ENOMEM : 0;
+}
+
+/* The next _TAG_ in s from *start on; its name, and *ret_end behind it */
+static bool
+next_tag(struct span s, size_t start, size_t *ret_start, size_t *ret_end,
+    struct span *ret_name)
+{
+	for (size_t i = start; i < s.len; i++) {
+		size_t k = i + 1;
+
+		if (s.ptr[i] != '_')
+			continue;
+		while (k < s.len && ((s.ptr[k] >= 'A' && s.ptr[k] <= 'Z') ||
+			(s.ptr[k] >= '0' && s.ptr[k] <= '9')))
+			k++;
+		if (k < s.len && k > i + 1 && s.ptr[k] == '(') {
+			k += span_find(span_from(s, k), ')') + 1;
+		}
+		if (k < s.len && k > i + 1 && s.ptr[k] == '_') {
+			*ret_start = i;
+			*ret_end = k + 1;
+			*ret_name = span_of(s.ptr + i + 1, k - i - 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Each tag's values in turn; DNSQ_MAX_NAMES bounds the product */
+static void
+expand(struct eval_context *ctx, struct span text, bool good_only,
+    struct dnsq_names *n)
+{
+	struct values v;
+	struct span tag;
+	size_t start, end;
+
+	if (n->error != 0 || n->count == DNSQ_MAX_NAMES)
+		return;
+	if (!next_tag(text, 0, &start, &end, &tag)) {
+		dnsq_add(ctx, n, text, "");
+		return;
+	}
+	n->error = tag_values(ctx, tag, good_only, &v);
+	for (size_t i = 0; n->error == 0 && i < v.count; i++) {
+		/* a value could hold what looks like a tag: host names hold
+		 * no "_X_", and what does is no host name */
+		char *next;
+
+		if (memchr(v.list[i].ptr, '_', v.list[i].len) != NULL)
+			continue;
+		next = arena_printf(eval_input(ctx)->arena, "%.*s%.*s%.*s",
+		    SPAN_ARG(span_of(text.ptr, start)), SPAN_ARG(v.list[i]),
+		    SPAN_ARG(span_from(text, end)));
+		if (next == NULL)
+			n->error = -ENOMEM;
+		else
+			expand(ctx, span_cstr(next), good_only, n);
+	}
+}
+
+static int
+ask(struct eval_context *ctx, const struct eval_call *call)
+{
+	const struct question *q = call->prepared;
+	struct dnsq_names n = { .count = 0 };
+
+	if (q == NULL)
+		return 0;
+	expand(ctx, q->text, false, &n);
+	return dnsq_ask(ctx, &n, q->type, NULL);
+}
+
+static int
+run(struct eval_context *ctx, const struct eval_call *call,
+    struct eval_result *r)
+{
+	const struct question *q = call->prepared;
+	struct dnsq_names n = { .count = 0 };
+
+	if (q == NULL)
+		return 0;
+	expand(ctx, q->text, true, &n);
+	if (n.error == 0 && n.count == 0 &&
+	    eval_input(ctx)->evidence->dns.state == CHECK_NOT_RUN) {
+		r->state = EVAL_NOT_RUN;
+		r->why = "offline";
+		return 0;
+	}
+	return dnsq_answer(ctx, &n, q->type, &q->filter, r);
+}
+
+static const struct eval_function functions[] = {
+	{ "spamscore_askdns", EVAL_ANY, "s", run, prepare, ask },
+	{ 0 },
+};
+
+static const struct eval_directive directives[] = {
+	{ "askdns", DIRECTIVE_RULE, "spamscore_askdns" },
+	{ 0 },
+};
+
+const struct eval_family eval_askdns = {
+	"Mail::SpamAssassin::Plugin::AskDNS", functions, directives, NULL, NULL,
+};

@@ -227,5 +227,11 @@ parse_list_line(struct loader *l, const struct conf_line *line)
 			    word, reasons[inert[i].reason]);
 			return CONF_DONE;
 		}
+	/* one word a language */
+	if (strncmp(word, "bayes_stopword_", 15) == 0) {
+		loader_note(l, DIAG_NOTE, line, "%s: no effect here: %s", word,
+		    reasons[R_BAYES]);
+		return CONF_DONE;
+	}
 	return CONF_UNKNOWN;
 }

@@ -603,6 +603,35 @@ hs_target_free(struct hs_target *t)
 
 /* ---- scanning */
 
+/* Asking libhs whether the scratch suffices means checking the whole
+ * database, so each thread remembers for which it has asked. */
+struct hs_thread {
+	hs_scratch_t *scratch;
+	const struct hs_target *seen[RULE_KINDS];
+	size_t count;
+};
+
+static hs_scratch_t *
+thread_scratch(void **slot, const struct hs_target *t)
+{
+	struct hs_thread *x = *slot;
+
+	if (x == NULL) {
+		x = calloc(1, sizeof(*x));
+		if (x == NULL)
+			return NULL;
+		*slot = x;
+	}
+	for (size_t i = 0; i < x->count; i++)
+		if (x->seen[i] == t)
+			return x->scratch;
+	if (hs_alloc_scratch(t->db, &x->scratch) != HS_SUCCESS)
+		return NULL;
+	if (x->count < RULE_KINDS)
+		x->seen[x->count++] = t;
+	return x->scratch;
+}
+
 struct hits {
 	unsigned ids[4096];
 	size_t count;
@@ -638,14 +667,13 @@ hs_target_scan(const struct hs_target *t, void **scratch, struct span text,
     hs_candidate_fn *fn, void *context)
 {
 	struct hits h = { .count = 0 };
-	hs_scratch_t *s = *scratch;
+	hs_scratch_t *s;
 	bool all = false;
 
 	if (t->db != NULL && text.len <= UINT32_MAX) {
-		/* grows when this database needs more than those before */
-		if (hs_alloc_scratch(t->db, &s) != HS_SUCCESS)
+		s = thread_scratch(scratch, t);
+		if (s == NULL)
 			return -ENOMEM;
-		*scratch = s;
 		if (hs_scan(t->db, text.ptr != NULL ? text.ptr : "",
 			(unsigned)text.len, 0, s, on_match, &h) != HS_SUCCESS)
 			all = true;
@@ -664,7 +692,12 @@ hs_target_scan(const struct hs_target *t, void **scratch, struct span text,
 void
 hs_scratch_free(void *scratch)
 {
-	hs_free_scratch(scratch);
+	struct hs_thread *x = scratch;
+
+	if (x == NULL)
+		return;
+	hs_free_scratch(x->scratch);
+	free(x);
 }
 
 #else /* !HAVE_HYPERSCAN */

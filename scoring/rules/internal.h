@@ -266,6 +266,10 @@ bool run_pattern(struct eval_context *c, const struct rule_def *d,
  * pattern_free_alone(); NULL: a tag is not there and the rule does not run */
 struct pattern *run_fill_templates(struct eval_context *c,
     const struct rule_def *d);
+/* The clock for nanoseconds; 0 when nobody asked */
+uint64_t run_clock(const struct eval_context *c);
+void run_clock_add(struct eval_context *c, const struct rule_def *d,
+    uint64_t since);
 /* run_body.c */
 void run_text_rules(struct eval_context *c, enum rule_kind kind);
 void run_text_rule(struct eval_context *c, const struct rule_def *d);

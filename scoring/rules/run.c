@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
@@ -127,6 +128,24 @@ run_hit(struct eval_context *c, const struct rule_def *d, double count,
 	}
 	c->values[d->index] = expr_exact(count);
 	r->low = r->high = to_count(count);
+}
+
+uint64_t
+run_clock(const struct eval_context *c)
+{
+	struct timespec t;
+
+	if (c->in->nanoseconds == NULL)
+		return 0;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void
+run_clock_add(struct eval_context *c, const struct rule_def *d, uint64_t since)
+{
+	if (c->in->nanoseconds != NULL)
+		c->in->nanoseconds[d->index] += run_clock(c) - since;
 }
 
 /* Whatever was counted before the end came is certain. */
@@ -454,8 +473,11 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 static void
 run_rule(struct eval_context *c, const struct rule_def *d)
 {
+	uint64_t since;
+
 	if (!d->enabled[c->in->score_set & 3] || d->failed)
 		return;
+	since = run_clock(c);
 	switch (d->kind) {
 	case RULE_HEADER:
 		run_header_rule(c, d);
@@ -467,6 +489,7 @@ run_rule(struct eval_context *c, const struct rule_def *d)
 		run_text_rule(c, d);
 		break;
 	}
+	run_clock_add(c, d, since);
 }
 
 static void

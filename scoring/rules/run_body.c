@@ -120,13 +120,16 @@ confirm(void *context, uint32_t rule)
 {
 	struct candidates *x = context;
 	const struct rule_def *d = x->c->rs->rules[rule];
+	uint64_t since;
 
 	if (x->c->oom || !d->enabled[x->c->in->score_set & 3] ||
 	    rule_done(x->c, d) ||
 	    (x->text_index == 0 && d->kind == RULE_BODY &&
 		(d->pub.tflags & RULE_NOSUBJECT)))
 		return;
+	since = run_clock(x->c);
 	run_pattern(x->c, d, x->text);
+	run_clock_add(x->c, d, since);
 }
 
 static void
@@ -151,8 +154,12 @@ run_target(struct eval_context *c, enum rule_kind kind, const struct texts *t)
 	for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
 		const struct rule_def *d = rs->rules[rs->order[kind][i]];
 
-		if (d->enabled[c->in->score_set & 3] && !d->has_templates)
+		uint64_t since = run_clock(c);
+
+		if (d->enabled[c->in->score_set & 3] && !d->has_templates) {
 			run_rule_texts(c, d, t);
+			run_clock_add(c, d, since);
+		}
 	}
 }
 

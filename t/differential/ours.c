@@ -1,0 +1,136 @@
+/*
+ * What our ruleset finds: a line a message, "path score RULE=count ...",
+ * sub-rules included, as theirs.pl prints. Offline, score set 0. Arguments:
+ * [-c compiled_dir] rules-directory; paths on stdin.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/conf.h"
+#include "scoring/rules/ruleset.h"
+
+static double
+cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static char *
+read_file(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "rb");
+	char *p = malloc(4 << 20);
+
+	if (f == NULL || p == NULL) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		exit(1);
+	}
+	*len = fread(p, 1, 4 << 20, f);
+	fclose(f);
+	return p;
+}
+
+struct rules {
+	struct ruleset *rs;
+	struct scoring_settings settings;
+	struct arena *arena;
+};
+
+static void
+run_file(struct rules *g, const char *path)
+{
+	struct message_limits limits = { (size_t)g->settings.scan_size,
+		(size_t)g->settings.max_fields,
+		(unsigned)g->settings.max_mime_depth,
+		(unsigned)g->settings.max_mime_parts,
+		(unsigned)g->settings.max_uris };
+	struct envelope envelope = { .source = ENVELOPE_NONE };
+	struct evidence evidence = { .now = time(NULL),
+		.dns = { CHECK_NOT_RUN, "offline" } };
+	struct rule_input in = { .settings = &g->settings,
+		.envelope = &envelope, .evidence = &evidence,
+		.arena = g->arena, .learned = -1 };
+	struct relays *relays;
+	struct rule_run run;
+	struct error err = { "" };
+	double score = 0;
+	size_t len;
+	char *raw = read_file(path, &len);
+
+	arena_reset(g->arena);
+	if (message_parse(g->arena, span_of(raw, len), len, &limits,
+		&in.message, &err) != 0 ||
+	    relays_parse(in.message, &g->settings.trusted_networks,
+		&g->settings.internal_networks, NULL, &relays) != 0) {
+		printf("%s\terror\t%s\n", path, err.text);
+		free(raw);
+		return;
+	}
+	in.relays = relays;
+	if (ruleset_run(g->rs, &in, &run) != 0) {
+		fprintf(stderr, "out of memory\n");
+		exit(1);
+	}
+	for (size_t i = 0; i < ruleset_count(g->rs); i++)
+		if (run.results[i].low > 0)
+			score += ruleset_rule(g->rs, i)->scores[0];
+	printf("%s\t%.3f\t", path, score);
+	for (size_t i = 0; i < ruleset_count(g->rs); i++)
+		if (run.results[i].low > 0)
+			printf("%s=%u ", ruleset_rule(g->rs, i)->name,
+			    run.results[i].low);
+		else if (run.results[i].high > 0)
+			printf("?%s=%u ", ruleset_rule(g->rs, i)->name,
+			    run.results[i].high);
+	putchar('\n');
+	free(raw);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ruleset_options o = { .keep_going = true };
+	struct rules g = { .arena = arena_new(1 << 30) };
+	struct arena *a = arena_new(64 << 20);
+	const char *path;
+	struct settings_room room = { scoring_settings_table, &g.settings };
+	struct diags diags;
+	struct error err;
+	char line[4096];
+	double start;
+
+	if (argc > 3 && strcmp(argv[1], "-c") == 0) {
+		o.compiled_dir = argv[2];
+		argv += 2;
+		argc -= 2;
+	}
+	if (argc != 2 || a == NULL || g.arena == NULL)
+		return 64;
+	diags_init(&diags, a);
+	scoring_settings_init(&g.settings, a);
+	o.rooms = &room;
+	o.room_count = 1;
+	path = argv[1];
+	o.paths = &path;
+	o.path_count = 1;
+	if (ruleset_load(&o, &diags, &g.rs, &err) != 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	start = cpu();
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		run_file(&g, line);
+	}
+	fprintf(stderr, "cpu %.3f\n", cpu() - start);
+	ruleset_unref(g.rs);
+	scoring_settings_done(&g.settings);
+	arena_free(g.arena);
+	arena_free(a);
+	return 0;
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/perl
+# What Mail::SpamAssassin finds, offline and without Bayes: a line a message,
+# "path score RULE=count ...", sub-rules included. Arguments: the directory of
+# plugin lists (*.pre), the directory of rules, files.
+use strict;
+use warnings;
+use Mail::SpamAssassin;
+use Time::HiRes qw(clock);
+
+my ($site, $rules, @files) = @ARGV;
+@files = map { chomp; $_ } <STDIN> unless @files;
+my $sa = Mail::SpamAssassin->new({
+    rules_filename => $rules, site_rules_filename => $site,
+    userprefs_filename => '/dev/null', dont_copy_prefs => 1,
+    local_tests_only => 1, home_dir_for_helpers => '/nonexistent',
+    username => 'nobody', debug => $ENV{SA_DEBUG} // 0,
+    post_config_text => "use_bayes 0\nuse_learner 0\n",
+});
+$sa->init(1);
+my $start = clock();
+for my $file (@files) {
+    open(my $in, '<', $file) or die "$file: $!\n";
+    binmode $in;
+    my $text = do { local $/; <$in> };
+    close $in;
+    my $mail = $sa->parse($text, 0);
+    my $status = $sa->check($mail);
+    my $h = $status->{tests_already_hit};
+    my %hit = map { $_ => $h->{$_} // 1 } split(/,/, join(',',
+        $status->get_names_of_tests_hit(),
+        $status->get_names_of_subtests_hit()));
+    printf "%s\t%.3f\t%s\n", $file, $status->get_score(),
+        join(' ', map { "$_=$hit{$_}" } sort grep { $_ ne '' } keys %hit);
+    $status->finish();
+    $mail->finish();
+}
+printf STDERR "cpu %.3f\n", clock() - $start;

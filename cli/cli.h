@@ -30,7 +30,9 @@ struct verb {
 int verb_evaluate(int argc, char **argv);
 int verb_explain(int argc, char **argv);
 int verb_check(int argc, char **argv);
+int verb_compile(int argc, char **argv);
 int verb_lint(int argc, char **argv);
+int verb_rules(int argc, char **argv);
 int verb_db(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_forget(int argc, char **argv);

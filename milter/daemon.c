@@ -561,6 +561,8 @@ daemon_run(const struct daemon_options *options)
 	 * message needed once for each of them */
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+	/* what a message needs for a moment comes from the heap, not from mmap */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	notify_init();
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);

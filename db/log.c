@@ -42,6 +42,34 @@ put_string(unsigned char **at, const char *s)
 	return copy;
 }
 
+/* zlib's bound for any window and memory level */
+static size_t
+deflate_room(size_t n)
+{
+	return n + n / 8 + n / 64 + 64;
+}
+
+/* A record has a few kilobytes: with a window of that size the compressor
+ * needs 40 kB of scratch instead of 270, which cost more than the deflating. */
+static bool
+deflate_record(struct span record, unsigned char *out, size_t *len)
+{
+	enum { FASTEST = 1, WINDOW_BITS = 12, MEMORY_LEVEL = 5 };
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)record.ptr,
+		.avail_in = (uInt)record.len,
+		.next_out = out,
+		.avail_out = (uInt)*len };
+	bool done;
+
+	if (deflateInit2(&z, FASTEST, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
+		Z_DEFAULT_STRATEGY) != Z_OK)
+		return false;
+	done = deflate(&z, Z_FINISH) == Z_STREAM_END;
+	*len = z.total_out;
+	deflateEnd(&z);
+	return done;
+}
+
 void
 store_log_put(struct store *s, const struct log_entry *e)
 {
@@ -49,7 +77,7 @@ store_log_put(struct store *s, const struct log_entry *e)
 	    e->address_count : LOG_MAX_ADDRESSES;
 	struct span record = e->record.len <= LOG_MAX_RECORD ? e->record :
 	    SPAN_LIT("{}");
-	uLongf deflated = compressBound(record.len);
+	size_t deflated = deflate_room(record.len);
 	char word[STORE_WORD_BYTES];
 	const char *from = e->mail_from != NULL ? e->mail_from : "";
 	const char *queue_id = e->queue_id != NULL ? e->queue_id : "";
@@ -99,8 +127,7 @@ store_log_put(struct store *s, const struct log_entry *e)
 	l->record = at;
 	for (int i = 0; i < 4; i++)
 		at[i] = (unsigned char)(record.len >> (8 * i));
-	if (compress2(at + 4, &deflated, (const Bytef *)record.ptr, record.len,
-	    1) != Z_OK) {
+	if (!deflate_record(record, at + 4, &deflated)) {
 		free(l);
 		return;
 	}

@@ -1,0 +1,111 @@
+/*
+ * What one message costs the daemon besides libmilter's part: a session
+ * driven in a loop, offline, with a state database in a temporary directory.
+ * usage: bench_session RULES [MESSAGES]
+ */
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "milter/log.h"
+#include "milter/session.h"
+#include "t/tap.h"
+
+static int64_t
+cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void
+one_message(struct server *server, unsigned n)
+{
+	static const struct netaddr client = { 4, { 192, 0, 2, 1 } };
+	static const char *const fields[][2] = {
+		{ "Received", " from c.example (c.example [192.0.2.1])\n"
+		  "\tby mx.example (Postfix) with ESMTP id 1\n"
+		  "\tfor <user@here.example>; Mon, 23 Nov 2026 14:00:00 +0000" },
+		{ "From", " A. Author <a@example.net>" },
+		{ "To", " <user@here.example>" },
+		{ "Subject", " the subject of a message" },
+		{ "Date", " Mon, 23 Nov 2026 14:00:00 +0000" },
+		{ "Message-Id", " <1@example.net>" },
+	};
+	char line[128];
+	struct session *s = session_new(server);
+	struct outcome o;
+	int len;
+
+	if (s == NULL)
+		abort();
+	session_connect(s, &client, NULL, NULL, "mx.example");
+	session_helo(s, "c.example", false);
+	session_mail(s, "<a@example.net>", NULL, NULL);
+	session_rcpt(s, "<user@here.example>");
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		session_header(s, fields[i][0], fields[i][1]);
+	session_end_of_header(s);
+	for (unsigned i = 0; i < 60; i++) {
+		len = snprintf(line, sizeof(line),
+		    "line %u of message %u, a few words of ordinary text that wrap\r\n",
+		    i, n);
+		session_body(s, line, (size_t)len);
+	}
+	session_judge(s, "QID", 1700000000 + n, &o);
+	session_log(s);
+	session_free(s);
+}
+
+int
+main(int argc, char **argv)
+{
+	enum { WARM = 20 };
+	unsigned messages = argc > 2 ? (unsigned)atoi(argv[2]) : 2000;
+	struct snapshot_options so = { .rules = (const char *const *)&argv[1],
+		.rules_count = 1, .offline = true };
+	struct store_options store = { .mode = STORE_WRITE, .max_queue = 10000,
+		.busy_ms = 200 };
+	struct arena *a = arena_new(64 << 20);
+	struct server server = { .host = "mx.example" };
+	char dir[] = "/tmp/spamscore-bench-XXXXXX", path[64], command[64];
+	struct error err;
+	struct diags diags;
+	int64_t start, took;
+	FILE *null;
+
+	if (argc < 2 || a == NULL || mkdtemp(dir) == NULL)
+		return tap_skip_all("usage: bench_session RULES [MESSAGES]");
+	snprintf(path, sizeof(path), "%s/db", dir);
+	store.path = path;
+	pthread_mutex_init(&server.lock, NULL);
+	diags_init(&diags, a);
+	if (snapshot_load(&so, NULL, &diags, &server.current, &err) != 0 ||
+	    store_open(&store, &server.store, &err) != 0) {
+		tap_ok(false, "%s", err.text);
+		return tap_done();
+	}
+	/* the log line is made and written, to nowhere */
+	null = freopen("/dev/null", "w", stderr);
+	if (null == NULL)
+		return tap_skip_all("no /dev/null");
+	log_to_stderr(true);
+	for (unsigned i = 0; i < WARM; i++)
+		one_message(&server, i);
+	start = cpu_us();
+	for (unsigned i = 0; i < messages; i++)
+		one_message(&server, WARM + i);
+	store_flush(server.store, &err);
+	took = cpu_us() - start;
+	tap_ok(took > 0, "%u messages of 4 kB: %.1f us of processor time each",
+	    messages, (double)took / messages);
+	store_close(server.store);
+	snapshot_unref(server.current);
+	arena_free(a);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	if (system(command) != 0)
+		printf("# cannot remove %s\n", dir);
+	return tap_done();
+}

@@ -21,6 +21,8 @@ enum { DNS_MAX_RECORDS = 512, DNS_MAX_RECORD_BYTES = 65535 };
 /* Most bytes that all answers of one session may take */
 #define DNS_SESSION_BYTES (8u * 1024 * 1024)
 
+struct dns_flight;
+
 struct dns_query {
 	struct dns_query *next;	    /* all of the session */
 	struct dns_query *next_bucket;
@@ -28,7 +30,9 @@ struct dns_query {
 	struct dns_answer answer;
 	bool done;
 	bool in_flight;		    /* the source holds a reference */
-	int async_id;
+	/* dns_unbound.c, under its lock: the question it waits for */
+	struct dns_flight *flight;
+	struct dns_query *flight_next, *flight_prev;
 };
 
 struct dns_ops {

@@ -1,26 +1,44 @@
 /*
  * Answers from libunbound: one context for the process, asked asynchronously
  * (the synchronous call is ten times slower even from its cache), and one
- * pump thread that delivers what its worker found. Equal questions of several
- * messages are joined inside libunbound; its cache, negative answers
- * included, is shared by all.
+ * pump thread that delivers what its worker found.
  *
- * A cancelled query never calls back, unless the pump has already taken it
- * out of the context: then ub_cancel() says UB_NOID and the callback, which
- * is on its way, drops the reference itself.
+ * Equal questions of several messages are one flight: the first asks, all
+ * wait. Lock order: a session, then this source; the pump takes them one
+ * after the other. Whoever cancels takes his query out of its flight; once
+ * the pump has taken the flight's waiters, the answer is on its way to each
+ * of them and drops the reference there.
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unbound.h>
 #include <unistd.h>
 
-#include "scoring/auth/dns_internal.h"
+#include "scoring/auth/dns_cache.h"
+
+enum { FLIGHT_BUCKETS = 1024 };
+
+struct dns_flight {
+	struct dns_flight *next;   /* of its bucket */
+	struct dns_unbound *owner;
+	struct dns_query *waiters;
+	int async_id;
+	bool orphan; /* cancelled while its callback was on the way */
+	uint16_t type;
+	char name[];
+};
 
 struct dns_unbound {
 	struct dns dns;
 	struct ub_ctx *ctx;
+	struct dns_cache *cache;
+	pthread_mutex_t lock; /* of what follows */
+	struct dns_flight *flights[FLIGHT_BUCKETS];
 	pthread_t pump;
 	bool pump_runs;
 	int stop_fd;
@@ -35,7 +53,6 @@ static const struct {
 	{ "unblock-lan-zones:", "yes" },
 	{ "insecure-lan-zones:", "yes" },
 	/* a library's defaults are for one query at a time */
-	{ "outgoing-range:", "900" },
 	{ "num-queries-per-thread:", "4096" },
 	{ "outgoing-num-tcp:", "40" },
 	{ "msg-cache-size:", "4m" },
@@ -43,10 +60,26 @@ static const struct {
 	/* one dropped answer must not silence a server for 15 minutes */
 	{ "infra-keep-probing:", "yes" },
 	{ "infra-host-ttl:", "60" },
+	/* a resolver that recurses for us may well take half a second: asking
+	 * again after 376 ms, the default, throws that answer away */
+	{ "unknown-server-time-limit:", "1000" },
 	{ "cache-max-negative-ttl:", "900" },
 	{ "edns-buffer-size:", "1232" },
 	{ "use-syslog:", "no" },
 };
+
+/* A socket for each question under way: as many as the process may open,
+ * and some left over for connections. */
+enum { OTHER_FILES = 256, MIN_SOCKETS = 64, MAX_SOCKETS = 4096 };
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static void *
 pump_main(void *arg)
@@ -135,10 +168,35 @@ take_result(struct dns_query *q, int err, const struct ub_result *r)
 	ans->status = DNS_FOUND;
 }
 
-static void
-unbound_callback(void *arg, int err, struct ub_result *r)
+/* Locked. Where the flight to that question hangs, or would hang */
+static struct dns_flight **
+flight_at(struct dns_unbound *u, const char *name, uint16_t type)
 {
-	struct dns_query *q = arg;
+	uint32_t h = 2166136261u ^ type;
+	struct dns_flight **at;
+
+	for (const char *p = name; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	at = &u->flights[(h ^ h >> 16) % FLIGHT_BUCKETS];
+	while (*at != NULL && ((*at)->type != type ||
+	    strcmp((*at)->name, name) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+flight_remove(struct dns_unbound *u, struct dns_flight *f)
+{
+	struct dns_flight **at = flight_at(u, f->name, f->type);
+
+	if (*at == f)
+		*at = f->next;
+}
+
+static void
+deliver(struct dns_unbound *u, struct dns_query *q, int err,
+    const struct ub_result *r)
+{
 	struct dns_session *s = q->session;
 
 	pthread_mutex_lock(&s->lock);
@@ -149,12 +207,70 @@ unbound_callback(void *arg, int err, struct ub_result *r)
 		}
 	} else {
 		take_result(q, err, r);
+		dns_cache_put(u->cache, &q->answer, now_ms());
 		dns_query_done(q);
 	}
 	pthread_mutex_unlock(&s->lock);
+	dns_session_unref(s);
+}
+
+static void
+unbound_callback(void *arg, int err, struct ub_result *r)
+{
+	struct dns_flight *f = arg;
+	struct dns_unbound *u = f->owner;
+	struct dns_query *waiters = NULL;
+
+	pthread_mutex_lock(&u->lock);
+	if (!f->orphan) {
+		flight_remove(u, f);
+		waiters = f->waiters;
+		for (struct dns_query *q = waiters; q != NULL;
+		     q = q->flight_next)
+			q->flight = NULL;
+	}
+	pthread_mutex_unlock(&u->lock);
+	while (waiters != NULL) {
+		struct dns_query *q = waiters;
+
+		waiters = q->flight_next;
+		deliver(u, q, err, r);
+	}
 	if (r != NULL)
 		ub_resolve_free(r);
-	dns_session_unref(s);
+	free(f);
+}
+
+/* Locked. The flight to q's question, begun if need be; NULL on failure. */
+static struct dns_flight *
+flight_join(struct dns_unbound *u, struct dns_query *q)
+{
+	const char *name = q->answer.name;
+	struct dns_flight **at = flight_at(u, name, q->answer.type);
+	struct dns_flight *f = *at;
+	size_t size = strlen(name) + 1;
+
+	if (f == NULL) {
+		f = calloc(1, sizeof(*f) + size);
+		if (f == NULL)
+			return NULL;
+		f->owner = u;
+		f->type = q->answer.type;
+		memcpy(f->name, name, size);
+		if (ub_resolve_async(u->ctx, name[0] != '\0' ? name : ".",
+		    f->type, 1, f, unbound_callback, &f->async_id) != 0) {
+			free(f);
+			return NULL;
+		}
+		*at = f;
+	}
+	q->flight = f;
+	q->flight_prev = NULL;
+	q->flight_next = f->waiters;
+	if (f->waiters != NULL)
+		f->waiters->flight_prev = q;
+	f->waiters = q;
+	return f;
 }
 
 static void
@@ -162,25 +278,55 @@ unbound_start(struct dns *d, struct dns_query *q)
 {
 	struct dns_unbound *u = (struct dns_unbound *)d;
 	struct dns_session *s = q->session;
-	const char *name = q->answer.name[0] != '\0' ? q->answer.name : ".";
+	struct dns_flight *f;
 
+	if (dns_cache_get(u->cache, q, now_ms())) {
+		dns_query_done(q);
+		return;
+	}
+	pthread_mutex_lock(&u->lock);
+	f = flight_join(u, q);
+	pthread_mutex_unlock(&u->lock);
+	if (f == NULL) {
+		q->answer.status = DNS_SERVFAIL;
+		dns_query_done(q);
+		return;
+	}
+	/* the pump waits for the session's lock, which is ours */
 	q->in_flight = true;
 	s->in_flight++;
 	s->refs++;
-	if (ub_resolve_async(u->ctx, name, q->answer.type, 1, q,
-	    unbound_callback, &q->async_id) != 0) {
-		s->refs--; /* the caller still holds one */
-		q->answer.status = DNS_SERVFAIL;
-		dns_query_done(q);
-	}
 }
 
 static bool
 unbound_cancel(struct dns *d, struct dns_query *q)
 {
 	struct dns_unbound *u = (struct dns_unbound *)d;
+	struct dns_flight *f;
 
-	return ub_cancel(u->ctx, q->async_id) == 0;
+	pthread_mutex_lock(&u->lock);
+	f = q->flight;
+	if (f == NULL) {
+		pthread_mutex_unlock(&u->lock);
+		return false;
+	}
+	q->flight = NULL;
+	if (q->flight_next != NULL)
+		q->flight_next->flight_prev = q->flight_prev;
+	if (q->flight_prev != NULL)
+		q->flight_prev->flight_next = q->flight_next;
+	else
+		f->waiters = q->flight_next;
+	if (f->waiters == NULL) {
+		/* nobody waits any more */
+		flight_remove(u, f);
+		if (ub_cancel(u->ctx, f->async_id) == 0)
+			free(f);
+		else
+			f->orphan = true;
+	}
+	pthread_mutex_unlock(&u->lock);
+	return true;
 }
 
 static void
@@ -198,6 +344,15 @@ unbound_free(struct dns *d)
 	}
 	if (u->ctx != NULL)
 		ub_ctx_delete(u->ctx);
+	dns_cache_free(u->cache);
+	for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
+		while (u->flights[i] != NULL) {
+			struct dns_flight *f = u->flights[i];
+
+			u->flights[i] = f->next;
+			free(f);
+		}
+	pthread_mutex_destroy(&u->lock);
 	if (u->stop_fd >= 0)
 		close(u->stop_fd);
 	free(u);
@@ -210,7 +365,18 @@ static int
 configure(struct dns_unbound *u, const struct dns_options *o,
     struct error *err)
 {
+	struct rlimit files;
+	char text[24];
+	long sockets = MAX_SOCKETS;
 	int rc;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    files.rlim_cur < MAX_SOCKETS + OTHER_FILES)
+		sockets = (long)files.rlim_cur - OTHER_FILES;
+	if (sockets < MIN_SOCKETS)
+		sockets = MIN_SOCKETS;
+	snprintf(text, sizeof(text), "%ld", sockets);
+	ub_ctx_set_option(u->ctx, "outgoing-range:", text);
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		rc = ub_ctx_set_option(u->ctx, options[i].option,
@@ -285,9 +451,11 @@ dns_new(const struct dns_options *o, struct dns **ret_dns, struct error *err)
 	if (u == NULL)
 		return error_set(err, -ENOMEM, "out of memory");
 	u->dns.ops = &unbound_ops;
+	pthread_mutex_init(&u->lock, NULL);
 	u->stop_fd = eventfd(0, EFD_CLOEXEC);
 	u->ctx = ub_ctx_create();
-	if (u->ctx == NULL || u->stop_fd < 0) {
+	u->cache = dns_cache_new();
+	if (u->ctx == NULL || u->cache == NULL || u->stop_fd < 0) {
 		rc = error_set(err, -ENOMEM, "cannot start the resolver");
 		goto fail;
 	}

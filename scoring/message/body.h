@@ -158,6 +158,7 @@ struct html_uri {
 	unsigned types;
 	struct span *anchors;
 	size_t anchor_count;
+	bool wide; /* of characters, not bytes */
 };
 struct html_tag {
 	struct span name; /* lower case; "!doctype" too */

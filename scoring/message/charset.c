@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/escape.h"
 #include "scoring/message/charset.h"
+#include "scoring/message/pattern.h"
 
 static const char REPLACEMENT[] = "\xEF\xBF\xBD";
 
@@ -234,64 +235,84 @@ keeps_ascii(const char *n)
 	return p != NULL && strncmp(p, "18030", 5) == 0;
 }
 
-/* What mail calls a charset to what iconv calls it; NULL: not known. The
- * set is Perl's Encode's, so that the guessing goes on at the same names. */
+/* What mail calls a charset, and what iconv calls it; "%s" is the first
+ * group. The set is Perl's Encode's, so that the guessing goes on at the same
+ * names. The first rows are the common ones, compared as they are. */
+static const struct {
+	const char *mail, *iconv;
+} exact_names[] = {
+	{ "us-ascii", "US-ASCII" }, { "ascii", "US-ASCII" },
+	{ "gb2312", "EUC-CN" }, { "gbk", "CP936" }, { "gb18030", "CP936" },
+	{ "gb-18030", "CP936" }, { "gb18030-2000", "CP936" },
+	{ "gb18030-2005", "CP936" }, { "big5", "BIG5" },
+	{ "ks_c_5601-1987", "CP949" }, { "euc-kr", "EUC-KR" },
+	{ "iso-2022-jp", "ISO-2022-JP" }, { "iso-2022-jp-1", "ISO-2022-JP-1" },
+	{ "iso-2022-kr", "ISO-2022-KR" }, { "koi8-r", "KOI8-R" },
+	{ "koi8-u", "KOI8-U" }, { "viscii", "VISCII" },
+	{ "macintosh", "MACINTOSH" }, { "macroman", "MACINTOSH" },
+	{ "cyrillic", "ISO-8859-5" }, { "arabic", "ISO-8859-6" },
+	{ "greek", "ISO-8859-7" }, { "hebrew", "ISO-8859-8" },
+	{ "thai", "TIS-620" },
+};
+
+static struct {
+	struct pattern mail;
+	const char *iconv;
+} name_forms[] = {
+#define FORM(text, name) { { text, 0, NULL }, name }
+	FORM("\\biso[-_]?8859[-_](\\d{1,2})$", "ISO-8859-%s"),
+	FORM("\\biso8859(\\d{1,2})$", "ISO-8859-%s"),
+	FORM("\\b(?:cp|ibm|ms|windows)[-_ ]?(\\d{2,4})$", "CP%s"),
+	FORM("^(?:unicode-1-1-)?utf-?7$", "UTF-7"),
+	FORM("^utf-?(16|32)-?be$", "UTF-%sBE"),
+	FORM("^utf-?(16|32)-?le$", "UTF-%sLE"),
+	FORM("^utf-?(16|32)$", "UTF-%s"),
+	FORM("^ucs-?2-?le$", "UTF-16LE"),
+	FORM("^(?:ucs-?2-?(?:be)?|iso-10646-1)$", "UTF-16BE"),
+	FORM("\\b(?:iso[-_]?)?646(?:[-_]?us)?$", "US-ASCII"),
+	FORM("\\bansi[-_]?x3\\.4[-_]?1968$", "US-ASCII"),
+	FORM("\\b(?:iso[-_]?)?latin[-_]?([1-4])$", "ISO-8859-%s"),
+	FORM("\\b(?:iso[-_]?)?latin[-_]?5$", "ISO-8859-9"),
+	FORM("\\b(?:iso[-_]?)?latin[-_]?9$", "ISO-8859-15"),
+	FORM("\\bwinlatin2$", "CP1250"), FORM("\\bwincyrillic$", "CP1251"),
+	FORM("\\bwinlatin1$", "CP1252"), FORM("\\bwingreek$", "CP1253"),
+	FORM("\\bwinturkish$", "CP1254"), FORM("\\bwinhebrew$", "CP1255"),
+	FORM("\\bwinarabic$", "CP1256"), FORM("\\bwinbaltic$", "CP1257"),
+	FORM("\\bwinvietnamese$", "CP1258"),
+	FORM("\\btis-?620\\b", "TIS-620"),
+	FORM("^(?:x[_-])?mac[_-]?roman$", "MACINTOSH"),
+	FORM("^(?:x[_-])?mac[_-]?cyrillic$", "MAC-CYRILLIC"),
+	FORM("\\bkoi8[\\s_-]*r$", "KOI8-R"), FORM("\\bkoi8[\\s_-]*u$", "KOI8-U"),
+	FORM("\\beuc.*cn$", "EUC-CN"), FORM("\\bcn.*euc$", "EUC-CN"),
+	FORM("\\bgb[-_ ]?2312(?!-?raw)", "EUC-CN"),
+	FORM("\\bshift.*jis$", "SHIFT_JIS"), FORM("\\bsjis$", "SHIFT_JIS"),
+	FORM("\\beuc.*jp$", "EUC-JP"), FORM("\\bjp.*euc$", "EUC-JP"),
+	FORM("\\bujis$", "EUC-JP"), FORM("\\bwindows-31j$", "CP932"),
+	FORM("\\bjis$", "ISO-2022-JP"),
+	FORM("\\beuc.*kr$", "EUC-KR"), FORM("\\bkr.*euc$", "EUC-KR"),
+	FORM("(?:x-)?uhc$", "CP949"), FORM("\\bks_c_5601-1987$", "CP949"),
+	FORM("\\b(?:big-?5|big5-?et(?:en)?|tca[-_]?big5)$", "BIG5"),
+	FORM("\\b(?:big5-?hk(?:scs)?|hk(?:scs)?[-_]?big5)$", "BIG5-HKSCS"),
+#undef FORM
+};
+
 static const char *
 iconv_name(const char *n, char out[32])
 {
-	static const struct {
-		const char *mail, *iconv;
-	} names[] = {
-		{ "us-ascii", "US-ASCII" }, { "ascii", "US-ASCII" },
-		{ "ansi_x3.4-1968", "US-ASCII" }, { "iso646-us", "US-ASCII" },
-		{ "gb2312", "EUC-CN" }, { "gb_2312-80", "EUC-CN" },
-		{ "gb2312-raw", "EUC-CN" }, { "euc-cn", "EUC-CN" },
-		{ "gbk", "CP936" }, { "cp936", "CP936" },
-		{ "windows-936", "CP936" }, { "x-gbk", "CP936" },
-		{ "gb18030", "CP936" }, { "gb-18030", "CP936" },
-		{ "gb18030-2000", "CP936" }, { "gb18030-2005", "CP936" },
-		{ "ks_c_5601-1987", "CP949" }, { "ks_c_5601-1989", "CP949" },
-		{ "ksc5601-1987", "CP949" }, { "cp949", "CP949" },
-		{ "windows-949", "CP949" }, { "uhc", "CP949" },
-		{ "euc-kr", "EUC-KR" }, { "euckr", "EUC-KR" },
-		{ "euc-jp", "EUC-JP" }, { "eucjp", "EUC-JP" },
-		{ "x-euc-jp", "EUC-JP" }, { "ujis", "EUC-JP" },
-		{ "euc-tw", "EUC-TW" },
-		{ "shift_jis", "SHIFT_JIS" }, { "shift-jis", "SHIFT_JIS" },
-		{ "shiftjis", "SHIFT_JIS" }, { "sjis", "SHIFT_JIS" },
-		{ "x-sjis", "SHIFT_JIS" }, { "cp932", "CP932" },
-		{ "windows-31j", "CP932" },
-		{ "big5", "BIG5" }, { "big-5", "BIG5" },
-		{ "big5-eten", "BIG5" }, { "cp950", "CP950" },
-		{ "big5-hkscs", "BIG5-HKSCS" },
-		{ "iso-2022-jp", "ISO-2022-JP" },
-		{ "iso-2022-jp-1", "ISO-2022-JP-1" },
-		{ "iso-2022-kr", "ISO-2022-KR" },
-		{ "koi8-r", "KOI8-R" }, { "koi8-u", "KOI8-U" },
-		{ "koi8-f", "KOI8-R" }, { "tis-620", "TIS-620" },
-		{ "viscii", "VISCII" }, { "macintosh", "MACINTOSH" },
-		{ "macroman", "MACINTOSH" }, { "x-mac-roman", "MACINTOSH" },
-		{ "utf-7", "UTF-7" }, { "unicode-1-1-utf-7", "UTF-7" },
-		{ "utf-16le", "UTF-16LE" }, { "utf-16be", "UTF-16BE" },
-		{ "utf-16", "UTF-16" }, { "utf-32", "UTF-32" },
-		{ "utf-32le", "UTF-32LE" }, { "utf-32be", "UTF-32BE" },
-	};
-	const char *p;
+	struct span g[2];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(n, names[i].mail) == 0)
-			return names[i].iconv;
-	p = after(n, "iso", "-_ ");
-	if (p != NULL && strncmp(p, "8859", 4) == 0 &&
-	    (p[4] == '-' || p[4] == '_') && all_digits(p + 5, 1, 2)) {
-		snprintf(out, 32, "ISO-8859-%.2s", p + 5);
-		return out;
-	}
-	if ((p = after(n, "windows", "-_ ")) == NULL &&
-	    (p = after(n, "cp", "-_ ")) == NULL)
-		p = after(n, "ibm", "-_ ");
-	if (p != NULL && all_digits(p, 3, 5)) {
-		snprintf(out, 32, "CP%.5s", p);
+	for (size_t i = 0; i < sizeof(exact_names) / sizeof(exact_names[0]); i++)
+		if (strcmp(n, exact_names[i].mail) == 0)
+			return exact_names[i].iconv;
+	for (size_t i = 0; i < sizeof(name_forms) / sizeof(name_forms[0]); i++) {
+		if (!pattern_match(&name_forms[i].mail, span_cstr(n), 0, g, 2))
+			continue;
+		if (strstr(name_forms[i].iconv, "%s") == NULL)
+			return name_forms[i].iconv;
+		snprintf(out, 32, "%.*s%.*s%s",
+		    (int)strcspn(name_forms[i].iconv, "%"),
+		    name_forms[i].iconv, SPAN_ARG(g[1]),
+		    strchr(name_forms[i].iconv, '%') + 2);
 		return out;
 	}
 	return NULL;

@@ -63,52 +63,85 @@ hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The length of a soft line break at i ("=", white space, line end); 0: none.
+ * RFC 2045 6.7 (3): white space before a line end was added on the way. */
+static size_t
+soft_break(struct span in, size_t i)
+{
+	size_t k = i + 1;
+
+	if (i >= in.len || in.ptr[i] != '=')
+		return 0;
+	while (k < in.len && (in.ptr[k] == ' ' || in.ptr[k] == '\t'))
+		k++;
+	if (k + 1 < in.len && in.ptr[k] == '\r' && in.ptr[k + 1] == '\n')
+		return k + 2 - i;
+	return k < in.len && in.ptr[k] == '\n' ? k + 1 - i : 0;
+}
+
+/* The next hex digit, perhaps behind a soft line break; *i moves behind it.
+ * -1: none */
+static int
+next_hex(struct span in, size_t *i)
+{
+	size_t n;
+	int v;
+
+	while ((n = soft_break(in, *i)) != 0)
+		*i += n;
+	v = *i < in.len ? hex_value(in.ptr[*i]) : -1;
+	*i += v >= 0;
+	return v;
+}
+
 size_t
 decode_qp(struct span in, bool word, char *out)
 {
 	size_t n = 0, i = 0;
-	size_t blank = 0;	   /* white space at the end of out so far */
-	size_t equals = SIZE_MAX; /* where in out a "=" stands as itself */
+	size_t blank = 0; /* white space at the end of out so far */
 
 	while (i < in.len) {
 		char c = in.ptr[i];
 
-		if (c == '\n' || (c == '\r' && i + 1 < in.len &&
-		    in.ptr[i + 1] == '\n')) {
-			/* RFC 2045 6.7 (3): white space before a line end was
-			 * added on the way; "=" there is a soft line break */
-			n -= blank;
+		if (c == '=') {
+			size_t k = soft_break(in, i);
+			int hi, lo;
+
 			blank = 0;
-			i += c == '\r' ? 2 : 1;
-			if (n > 0 && equals == n - 1) {
-				n--;
-				equals = SIZE_MAX;
+			if (k != 0) {
+				i += k;
 				continue;
 			}
-			if (c == '\r')
-				out[n++] = '\r';
-			out[n++] = '\n';
+			k = i + 1;
+			/* some software cuts "=3D" in two */
+			hi = next_hex(in, &k);
+			lo = hi >= 0 ? next_hex(in, &k) : -1;
+			if (lo >= 0) {
+				out[n++] = (char)(hi << 4 | lo);
+				i = k;
+				continue;
+			}
+			out[n++] = c;
+			i++;
 			continue;
 		}
-		if (c == '=' && i + 2 < in.len) {
-			int hi = hex_value(in.ptr[i + 1]);
-			int lo = hex_value(in.ptr[i + 2]);
-
-			if (hi >= 0 && lo >= 0) {
-				out[n++] = (char)(hi << 4 | lo);
-				blank = 0;
-				i += 3;
-				continue;
-			}
-		}
-		if (c == '_' && word)
-			c = ' ';
-		else if (c == ' ' || c == '\t')
-			blank++;
-		else
+		if (c == '\n' || (c == '\r' && i + 1 < in.len &&
+		    in.ptr[i + 1] == '\n')) {
+			n -= blank;
 			blank = 0;
-		if (c == '=')
-			equals = n;
+			if (c == '\r')
+				out[n++] = in.ptr[i++];
+			out[n++] = in.ptr[i++];
+			continue;
+		}
+		if (c == '_' && word) {
+			c = ' ';
+			blank = 0;
+		} else if (c == ' ' || c == '\t') {
+			blank++;
+		} else {
+			blank = 0;
+		}
 		out[n++] = c;
 		i++;
 	}

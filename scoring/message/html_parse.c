@@ -321,44 +321,27 @@ process(struct parse *z, const char *beg)
 static bool
 literal_text(struct parse *z)
 {
-	const char *name = literal[z->literal].name;
-	bool quotes = z->literal <= STYLE, escaped = false;
+	const char *name = literal[z->literal].name, *s = z->p;
 	size_t n = strlen(name);
-	const char *s = z->p;
-	char quote = '\0';
 
-	if (z->literal == TITLE && z->no_title_end)
+	if (z->literal == PLAINTEXT || (z->literal == TITLE && z->no_title_end))
 		return false;
-	for (; s < z->end; s++) {
-		const char *t;
+	while ((s = memchr(s, '<', (size_t)(z->end - s))) != NULL) {
+		const char *t = s + 2 + n;
 
-		if (*s == '<' && quote == '\0') {
-			/* a script may quote its own end tag */
-			t = s + 2 + n;
-			if (z->literal == PLAINTEXT || t > z->end || s[1] != '/' ||
-			    strncasecmp(s + 2, name, n) != 0)
-				continue;
+		if (t < z->end && s[1] == '/' && strncasecmp(s + 2, name, n) == 0) {
 			t = skip_space(t, z->end);
-			if (t == z->end || *t != '>')
-				continue;
-			if (s > z->p)
-				emit(z, HTML_TEXT, z->p, s,
-				    literal[z->literal].cdata);
-			emit_tag(z, HTML_END, span_of(s + 2, n), 0);
-			z->p = t + 1;
-			z->literal = -1;
-			return true;
+			if (t < z->end && *t == '>') {
+				if (s > z->p)
+					emit(z, HTML_TEXT, z->p, s,
+					    literal[z->literal].cdata);
+				emit_tag(z, HTML_END, span_of(s + 2, n), 0);
+				z->p = t + 1;
+				z->literal = -1;
+				return true;
+			}
 		}
-		if (!quotes)
-			continue;
-		if (escaped)
-			escaped = false;
-		else if (*s == '\\')
-			escaped = true;
-		else if (*s == quote || *s == '\r' || *s == '\n')
-			quote = '\0';
-		else if (quote == '\0' && (*s == '"' || *s == '\''))
-			quote = *s;
+		s++;
 	}
 	return false;
 }
@@ -380,6 +363,33 @@ token(struct parse *z, const char *s)
 	default:
 		return NULL;
 	}
+}
+
+/* Text up to the end comes in two pieces, since a parser that could be given
+ * more would wait with the white space or the word at its end. What is white
+ * space alone is never hidden text. */
+static void
+last_text(struct parse *z)
+{
+	bool cdata = z->literal >= 0 && literal[z->literal].cdata;
+	const char *s = z->end;
+
+	if (z->literal < 0) {
+		if (!is_space(s[-1]))
+			while (s > z->p && !is_space(s[-1]))
+				s--;
+		while (s > z->p && is_space(s[-1]))
+			s--;
+		if (s > z->p)
+			emit(z, HTML_TEXT, z->p, s, false);
+		else
+			s = z->p;
+	} else {
+		s = z->p;
+	}
+	if (s < z->end)
+		emit(z, HTML_TEXT, s, z->end, cdata);
+	z->p = z->end;
 }
 
 /* What is left when no more tokens can be told */
@@ -420,9 +430,7 @@ finish(struct parse *z)
 		}
 	}
 	if (z->p < z->end)
-		emit(z, HTML_TEXT, z->p, z->end, z->literal >= 0 &&
-		    literal[z->literal].cdata);
-	z->p = z->end;
+		last_text(z);
 	if (z->late_end != NULL) {
 		const char *late = z->late_end;
 

@@ -108,6 +108,6 @@ html_finish(struct html_state *h)
 	for (size_t i = 0; i < h->link_count; i++)
 		o->uris[o->uri_count++] = (struct html_uri){ h->links[i].raw,
 			h->links[i].types, h->links[i].anchors.items,
-			h->links[i].anchors.count };
+			h->links[i].anchors.count, h->wide };
 	return true;
 }

@@ -114,26 +114,32 @@ number(struct span v, bool sign, int *ret)
 	return true;
 }
 
-/* "name : value" with white space around; prop is compared with or without
- * case. The value may not hold a line end. */
+/* "name : value" with white space around; icase says how prop is compared,
+ * loose allows white space before the colon but wants a value. The value may
+ * not hold a line end. */
 static bool
-declares(struct span decl, const char *prop, bool icase, bool space_before_colon,
+declares(struct span decl, const char *prop, bool icase, bool loose,
     struct span *ret_value)
 {
 	size_t n = strlen(prop);
+	struct span v;
 
-	decl = span_trim(decl);
+	while (decl.len > 0 && is_space(decl.ptr[0]))
+		decl = span_from(decl, 1);
 	if (decl.len < n || (icase ? strncasecmp(decl.ptr, prop, n)
 	    : strncmp(decl.ptr, prop, n)) != 0)
 		return false;
 	decl = span_from(decl, n);
-	while (space_before_colon && decl.len > 0 && is_space(decl.ptr[0]))
+	while (loose && decl.len > 0 && is_space(decl.ptr[0]))
 		decl = span_from(decl, 1);
 	if (decl.len == 0 || decl.ptr[0] != ':')
 		return false;
-	*ret_value = span_trim(span_from(decl, 1));
-	return ret_value->len != 0 &&
-	    memchr(ret_value->ptr, '\n', ret_value->len) == NULL;
+	v = span_from(decl, 1);
+	*ret_value = span_trim(v);
+	/* a blank is a value, though no colour; nothing is none */
+	if (ret_value->len == 0)
+		return icase && v.len != 0;
+	return memchr(ret_value->ptr, '\n', ret_value->len) == NULL;
 }
 
 static struct span

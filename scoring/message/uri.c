@@ -22,6 +22,7 @@ struct forms {
 	struct span *uris, *forms;
 	size_t uri_count, form_count;
 	struct buf scratch;
+	bool wide;
 	bool failed;
 };
 
@@ -110,7 +111,7 @@ tidy(struct arena *a, struct span s)
 /* %XX of printable characters decoded; what must not stand in a URI as
  * itself becomes %xx. */
 static void
-percent_decode(struct buf *out, struct span s)
+percent_decode(struct buf *out, struct span s, bool wide)
 {
 	static const char hex[] = "0123456789abcdef";
 
@@ -128,6 +129,16 @@ percent_decode(struct buf *out, struct span s)
 			else
 				buf_add(out, s.ptr + i, 3);
 			i += 2;
+		} else if (wide && c >= 0x80) {
+			/* U+0080..U+00FF as one byte, others as they are */
+			if ((c == 0xC2 || c == 0xC3) && i + 1 < s.len) {
+				unsigned v = (c & 3u) << 6 |
+				    ((unsigned char)s.ptr[++i] & 0x3F);
+
+				buf_printf(out, "%%%02x", v);
+			} else {
+				buf_add_char(out, (char)c);
+			}
 		} else if (c <= 0x20 || c >= 0x7F || c == '"' || c == '%' ||
 		    c == '<' || c == '>') {
 			buf_add_char(out, '%');
@@ -158,7 +169,7 @@ uri_percent_decoded(struct arena *a, struct span s)
 	if (!has_percent(s))
 		return s;
 	buf_init(&b, (size_t)16 * URI_MAX_BYTES);
-	percent_decode(&b, s);
+	percent_decode(&b, s, false);
 	ret = arena_span(a, buf_span(&b));
 	buf_done(&b);
 	return ret;
@@ -276,7 +287,7 @@ normalize(struct forms *f, struct span uri)
 		return s;
 	buf_reset(b);
 	if (has_percent(s))
-		percent_decode(b, s);
+		percent_decode(b, s, f->wide);
 	else
 		buf_add_span(b, s);
 	s = buf_span(b);
@@ -662,10 +673,10 @@ read_uri(struct forms *f, struct span uri)
 }
 
 int
-uri_canonicalize(struct arena *a, struct span uri,
+uri_canonicalize(struct arena *a, struct span uri, bool wide,
     const struct uri_rules *rules, struct span **ret_list, size_t *ret_count)
 {
-	struct forms f = { .arena = a, .rules = rules };
+	struct forms f = { .arena = a, .rules = rules, .wide = wide };
 	struct span *list;
 	size_t n = 0;
 

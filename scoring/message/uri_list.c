@@ -164,23 +164,23 @@ entry(struct collect *c, struct span key, struct uri **ret_uri)
 	return 0;
 }
 
-/* need_domain: only when it leads to a host that can exist. *ret_uri NULL:
- * not added. */
+/* from_text_line: only when it leads to a host that can exist. *ret_uri
+ * NULL: not added. */
 static int
-add(struct collect *c, struct span key, unsigned types, bool need_domain,
-    struct uri **ret_uri)
+add(struct collect *c, struct span key, unsigned types, bool from_text_line,
+    bool wide, struct uri **ret_uri)
 {
 	struct span *forms, host, domain;
 	struct uri *u, found = { 0 };
 	size_t count;
 	bool new;
-	int rc = uri_canonicalize(c->arena, key, c->rules, &forms, &count);
+	int rc = uri_canonicalize(c->arena, key, wide, c->rules, &forms, &count);
 
 	*ret_uri = NULL;
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		if (uri_to_domain(c->arena, forms[i], c->rules, &host, &domain))
 			rc = add_host(c->arena, &found, host, domain);
-	if (rc != 0 || count == 0 || (need_domain && found.host_count == 0))
+	if (rc != 0 || count == 0 || (from_text_line && found.host_count == 0))
 		return rc;
 	rc = entry(c, key, &u);
 	if (rc != 0 || u == NULL)
@@ -364,7 +364,7 @@ add_text_uri(struct collect *c, const struct text_uri *t)
 		if (!domain_is_valid(host, c->rules))
 			return 0;
 	}
-	return add(c, s, types, true, &u);
+	return add(c, s, types, true, false, &u);
 }
 
 static int
@@ -397,7 +397,7 @@ from_html(struct collect *c)
 
 			/* one that is only known from its anchor's text */
 			rc = add(c, x->raw, x->types != 0 ? x->types : URI_PARSED,
-			    false, &u);
+			    false, x->wide, &u);
 			for (size_t k = 0; rc == 0 && u != NULL &&
 			     k < x->anchor_count; k++)
 				rc = append(c->arena, &u->anchors,

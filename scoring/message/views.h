@@ -56,8 +56,9 @@ struct content_type {
 int content_type_parse(struct arena *a, struct span value,
     struct content_type *ret_type);
 
-/* Canonical and decoded forms of one URI, itself first. */
-int uri_canonicalize(struct arena *a, struct span uri,
+/* Canonical and decoded forms of one URI, itself first. wide: it comes from
+ * text that was characters, so that U+00E4 becomes %e4, else %c3%a4. */
+int uri_canonicalize(struct arena *a, struct span uri, bool wide,
     const struct uri_rules *rules, struct span **ret_list,
     size_t *ret_count);
 

@@ -2,13 +2,18 @@
 # Compares the views of messages with those that Mail::SpamAssassin makes,
 # byte for byte: compare_spamassassin.pl [--tap PERCENT] [--show N]
 # [--view NAME,...] DUMP_VIEWS FILE...   ("-": names on stdin)
+# With --corpora DIR --unpack DIR every N-th (--every) message of the archives
+# of mail there is compared; with --tap a view passes when that many percent
+# of messages agree.
 use strict;
 use warnings;
+use File::Find;
 use Getopt::Long;
 use IPC::Open2;
 
-my ($tap, $show, $views) = (undef, 3, '');
-GetOptions('tap=f' => \$tap, 'show=i' => \$show, 'view=s' => \$views)
+my ($tap, $show, $views, $corpora, $unpack, $every) = (undef, 3, '', undef, undef, 1);
+GetOptions('tap=f' => \$tap, 'show=i' => \$show, 'view=s' => \$views,
+  'corpora=s' => \$corpora, 'unpack=s' => \$unpack, 'every=i' => \$every)
   or die "usage: $0 [--tap PERCENT] [--show N] [--view NAME] DUMP FILE...\n";
 my ($dump, @files) = @ARGV;
 if (!eval { require Mail::SpamAssassin; require Mail::SpamAssassin::PerMsgStatus; 1 }) {
@@ -17,6 +22,20 @@ if (!eval { require Mail::SpamAssassin; require Mail::SpamAssassin::PerMsgStatus
 }
 if (@files == 1 && $files[0] eq '-') {
   chomp(@files = <STDIN>);
+}
+if (defined $corpora) {
+  for my $name (qw(lore spamassassin phish foff)) {
+    my ($archive, $dir) = ("$corpora/$name.tar.xz", "$unpack/$name");
+    next if !-r $archive;
+    if (!-d $dir) {
+      mkdir $dir or die "$dir: $!";
+      system('tar', '-xJf', $archive, '-C', $dir) == 0 or die "tar $archive";
+    }
+    my @all;
+    find({ wanted => sub { push @all, $_ if -f && !m{/ORDER$} }, no_chdir => 1 }, $dir);
+    @all = sort @all;
+    push @files, map { $all[$_ * $every] } 0 .. $#all / $every;
+  }
 }
 if (!@files) {
   print "1..0 # SKIP no mail to compare with\n";

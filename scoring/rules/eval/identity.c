@@ -468,6 +468,30 @@ host_name(const char *s)
 	return true;
 }
 
+static bool
+contains(struct span s, const char *word)
+{
+	return s.len > 0 && memmem(s.ptr, s.len, word, strlen(word)) != NULL;
+}
+
+/* What the hop's own field says; other MTAs say neither. */
+static void
+read_entry_field(struct identities *ids, struct span v)
+{
+	/* Postfix, sendmail, qmail */
+	ids->entry_nameless = contains(v, "(unknown [") ||
+	    contains(v, "from unknown (HELO") || contains(v, "(may be forged)");
+	for (size_t i = 0; !ids->entry_nameless && i + 3 < v.len; i++)
+		ids->entry_nameless = v.ptr[i] == ' ' && v.ptr[i + 1] == '(' &&
+		    v.ptr[i + 2] == '[' && isdigit((unsigned char)v.ptr[i + 3]);
+	ids->entry_no_tls = (contains(v, " with ESMTP ") ||
+	    contains(v, " with SMTP ") || contains(v, " with esmtp ") ||
+	    contains(v, " with smtp ") ||
+	    contains(v, " with Microsoft SMTP Server id ")) &&
+	    !contains(v, "TLS") && !contains(v, "cipher") &&
+	    !contains(v, "SSL") && !contains(v, "HTTPS");
+}
+
 static int
 add_entry(struct eval_context *ctx, struct identities *ids)
 {
@@ -496,12 +520,17 @@ add_entry(struct eval_context *ctx, struct identities *ids)
 		if (same_organisation(ctx, h->helo, h->by) ||
 		    same_organisation(ctx, h->rdns, h->by))
 			continue;
-		if (!ids->has_entry_time && h->field_index < in->message->field_count) {
+		if (i == 0 && smtp) {
+			ids->entry_nameless = h->rdns == NULL || *h->rdns == '\0';
+			ids->entry_no_tls = in->envelope->source ==
+			    ENVELOPE_SMTP && !in->envelope->tls;
+		} else if (h->field_index < in->message->field_count) {
 			f = &in->message->fields[h->field_index];
 			v = field_unfolded(in->message, f);
 			if (v.ptr == NULL)
 				return -ENOMEM;
-			for (size_t k = v.len; k > 0; k--)
+			read_entry_field(ids, v);
+			for (size_t k = v.len; !ids->has_entry_time && k > 0; k--)
 				if (v.ptr[k - 1] == ';') {
 					ids->has_entry_time = date_parse(
 					    span_from(v, k), &ids->entry_time);

@@ -72,6 +72,9 @@ struct identities {
 	bool from_malformed;
 	bool mail_from_disowned; /* SPF was asked and did not pass it */
 	bool relayed;		 /* it came over SMTP */
+	/* that hop, by what its Received field or the milter says */
+	bool entry_nameless; /* its address has no reverse name */
+	bool entry_no_tls;   /* it came in the clear */
 	bool has_entry_time;
 	int64_t entry_time; /* unix seconds: when it was handed over */
 	/* filled when first asked for */

@@ -569,6 +569,30 @@ run_relayed(struct eval_context *ctx, const struct eval_call *call,
 	return 0;
 }
 
+/* What is known of the hop into the receiving organisation */
+static int
+run_entry(struct eval_context *ctx, const struct eval_call *call,
+    struct eval_result *r)
+{
+	const struct identities *ids = identity_get(ctx);
+
+	if (ids == NULL)
+		return -ENOMEM;
+	r->count = span_is(call->args[0], "nameless") ? ids->entry_nameless :
+	    ids->entry_no_tls;
+	return 0;
+}
+
+static int
+prepare_entry(struct eval_loader *l, void *state, struct eval_call *call)
+{
+	(void)state;
+	if (!span_is(call->args[0], "nameless") && !span_is(call->args[0], "no_tls"))
+		eval_error(l, call->file, call->line,
+		    "identity_entry: \"nameless\" or \"no_tls\"");
+	return 0;
+}
+
 static const struct eval_function functions[] = {
 	{ "identity_related", EVAL_HEADER, "ss", run_related, prepare_kinds, NULL },
 	{ "identity_unrelated", EVAL_HEADER, "ss", run_unrelated, prepare_kinds, NULL },
@@ -584,6 +608,7 @@ static const struct eval_function functions[] = {
 	{ "identity_name_domain", EVAL_HEADER, "", run_name_domain, NULL, NULL },
 	{ "identity_mixed_script", EVAL_HEADER, "s", run_mixed, prepare_mixed, NULL },
 	{ "identity_date_gap", EVAL_HEADER, "ss", run_gap, prepare_gap, NULL },
+	{ "identity_entry", EVAL_HEADER, "s", run_entry, prepare_entry, NULL },
 	{ "identity_relayed", EVAL_HEADER, "", run_relayed, NULL, NULL },
 	{ "identity_brand", EVAL_HEADER, "ss", identity_run_brand, identity_prepare_brand, NULL },
 	{ "identity_brand_author", EVAL_HEADER, "", identity_run_brand_author, NULL, NULL },

@@ -648,6 +648,10 @@ handle_allow(struct ban_service *s, const struct ban_request *q,
 	if (!ban_network_normalise(&q->net, &net))
 		return;
 	reply->result = BAN_REFUSED_LIMIT;
+	/* what a name resolves to is never half of the internet */
+	if (net.prefix_len < (net.addr.family == 4 ? s->policy->min_prefix4 :
+	    s->policy->min_prefix6))
+		return;
 	for (i = 0; i < s->n_allows; i++) {
 		struct ban_allowed *at = &s->allows[i];
 

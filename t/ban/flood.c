@@ -7,8 +7,8 @@
  *                                "RATE OK" (a second; how many said ok)
  *   flood SOCKET garbage N SEED  N random, mutated, short and long packets,
  *                                connecting again whenever it is thrown out
- *   flood SOCKET latency N       N checks, one at a time; prints "MEDIAN MAX"
- *                                in microseconds
+ *   flood SOCKET latency N       N checks, one at a time; prints "MEDIAN P99
+ *                                MAX" in microseconds
  *   flood SOCKET hoard N         N connections, each asking for lists that it
  *                                never reads; ends with its stdin
  */
@@ -142,7 +142,7 @@ latency(unsigned n)
 		usleep(1000);
 	}
 	qsort(took, n, sizeof(*took), compare);
-	printf("%.0f %.0f\n", took[n / 2], took[n - 1]);
+	printf("%.0f %.0f %.0f\n", took[n / 2], took[n - n / 100 - 1], took[n - 1]);
 	free(took);
 	return 0;
 }

@@ -284,6 +284,8 @@ test_limits(void)
 	    "refuses");
 	at(now + 301);
 	tap_is_int(add(1, "198.51.100.8", BAN_MAIL, 60), BAN_OK, "until it ends");
+	tap_is_int(ask(1, BAN_OP_ALLOW, "198.0.0.0/8", 0, 300, "", 0).result,
+	    BAN_REFUSED_LIMIT, "but not for half of the internet");
 	tap_is_int(ask(0, BAN_OP_ALLOW, "0.0.0.0/1", 0, 300, "", 0).result,
 	    BAN_REFUSED_RIGHTS, "a right of its own");
 

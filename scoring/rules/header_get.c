@@ -227,8 +227,8 @@ static bool
 add_all_part(struct eval_context *c, struct values *v, const struct request *q)
 {
 	const struct relays *r = c->in->relays;
-	size_t trusted = r != NULL ? r->trusted_count : 0;
-	size_t internal = r != NULL ? r->internal_count : 0;
+	size_t trusted = r != NULL ? (size_t)(r->last_trusted_field + 1) : 0;
+	size_t internal = r != NULL ? (size_t)(r->last_internal_field + 1) : 0;
 
 	if (span_is(q->name, "ALL"))
 		add_all(c, v, q->raw, -1, SIZE_MAX);
@@ -306,10 +306,14 @@ envelope_from(struct eval_context *c)
 		s = first_address(c, c->rs->envelope_sender_header);
 		return plausible_sender(s) ? s : (struct span){ NULL, 0 };
 	}
-	if (r != NULL && r->trusted_count < r->count)
-		hop = &r->hops[r->trusted_count];
-	else if (r != NULL && r->trusted_count > 0)
-		hop = &r->hops[r->trusted_count - 1];
+	/* the newest untrusted hop, else the oldest trusted one */
+	for (size_t i = 0; r != NULL && i < r->count; i++) {
+		if (!r->hops[i].parsed || r->hops[i].ignored)
+			continue;
+		hop = &r->hops[i];
+		if (!hop->trusted)
+			break;
+	}
 	if (hop != NULL && hop->has_envfrom && hop->envfrom != NULL &&
 	    plausible_sender(span_cstr(hop->envfrom)))
 		return span_cstr(hop->envfrom);

@@ -167,6 +167,15 @@ count_matches(struct probe *p, unsigned id, struct span text)
 	return n;
 }
 
+/* Length as if the line ended with LF alone, which is how SpamAssassin reads
+ * mail */
+static size_t
+lf_length(struct span line)
+{
+	return line.len >= 2 && line.ptr[line.len - 1] == '\n' &&
+		line.ptr[line.len - 2] == '\r' ? line.len - 1 : line.len;
+}
+
 static void
 look_at_qp_line(struct probe *p, struct facts *f, struct span line)
 {
@@ -175,9 +184,9 @@ look_at_qp_line(struct probe *p, struct facts *f, struct span line)
 
 	if (span_istarts(line, "SPAM: "))
 		return;
-	if (line.len > 78 + 1)
+	if (lf_length(line) > 78 + 1)
 		f->qp_long_line = 1;
-	f->qp_bytes += line.len;
+	f->qp_bytes += lf_length(line);
 	if (memchr(line.ptr, '=', line.len) == NULL)
 		return;
 	needless = count_matches(p, QP_NEEDLESS, line);
@@ -229,7 +238,7 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 			    count_matches(p, NCR, line) : 0;
 
 			f->unicode += n;
-			f->normal += line.len - n * 8;
+			f->normal += lf_length(line) - n * 8;
 		}
 	}
 }
@@ -551,8 +560,10 @@ run_base64_length(struct eval_context *ctx, const struct eval_call *call,
 				size_t n = span_find(rest, '\n') + 1;
 
 				n = n > rest.len ? rest.len : n;
-				if ((double)n > c->base64_length)
-					c->base64_length = (double)n;
+				if ((double)lf_length(span_of(rest.ptr, n)) >
+				    c->base64_length)
+					c->base64_length = (double)
+					    lf_length(span_of(rest.ptr, n));
 				rest = span_from(rest, n);
 			}
 		}

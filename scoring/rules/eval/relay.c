@@ -41,16 +41,15 @@ path_of(struct probe *p)
 	for (size_t i = 0; i < relays->count; i++) {
 		const struct received_hop *hop = &relays->hops[i];
 
-		if (hop->ignored)
+		if (hop->ignored || !hop->parsed)
 			continue;
-		if (!hop->parsed)
-			path.unparseable++;
-		else if (hop->trusted)
+		if (hop->trusted)
 			path.trusted_count++;
 		else
 			list[path.untrusted_count++] = hop;
 	}
 	path.untrusted = list;
+	path.unparseable = relays->unparseable_count;
 	return path;
 }
 

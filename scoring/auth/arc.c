@@ -31,7 +31,7 @@ struct set {
 };
 
 struct arc_run {
-	struct set sets[ARC_MAX_SETS + 1]; /* by instance, from 1 */
+	struct set *sets; /* by instance, from 1; NULL: no ARC field at all */
 	unsigned count;
 	const char *fault;  /* of the structure */
 	unsigned fault_at;
@@ -146,6 +146,16 @@ arc_begin(struct auth *x, struct message *m)
 		return;
 	}
 	x->arc = run;
+	/* room for all instances is large, and most messages have none */
+	for (unsigned part = 0; part < 3 && run->sets == NULL; part++) {
+		if (message_count(m, part_names[part]) == 0)
+			continue;
+		run->sets = ARENA_ARRAY(x->arena, ARC_MAX_SETS + 1, struct set);
+		if (run->sets == NULL) {
+			x->no_memory = true;
+			return;
+		}
+	}
 	collect(m, run);
 	if (run->fault != NULL)
 		return;

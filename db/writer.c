@@ -420,6 +420,30 @@ take(struct store *s, struct op **ops)
 	return n;
 }
 
+/* Nobody shall wait for a database that does not work: calls fail now, only
+ * updates wait for better times. */
+static void
+fail_calls(struct store *s)
+{
+	struct op **at = &s->first;
+
+	while (*at != NULL) {
+		struct op *o = *at;
+
+		if (o->kind != OP_CALL) {
+			at = &o->next;
+			continue;
+		}
+		o->call->rc = error_set(o->call->err, -EAGAIN,
+		    "state database \"%s\" is not available", s->path);
+		o->call->done = true;
+		*at = o->next;
+		s->queued--;
+		free(o);
+	}
+	s->last = at;
+}
+
 static void
 put_back(struct store *s, struct op **ops, size_t n)
 {
@@ -496,11 +520,15 @@ writer_main(void *arg)
 				free(ops[i]);
 		} else {
 			put_back(s, ops, n);
+			fail_calls(s);
 			s->attempts_failed++;
 			s->urgent = false;
 			if (s->stop)
 				break;
 		}
+		/* a call that was failed took its number with it */
+		if (s->first == NULL)
+			s->seq_done = s->seq;
 		pthread_cond_broadcast(&s->done);
 	}
 	while (s->first != NULL) {

@@ -244,19 +244,44 @@ judged_hop(const struct relays *relays)
 	return i;
 }
 
-static void
-envelope_take_hop(struct envelope *env, const struct relays *relays)
+/* An address literal has lost its brackets to SpamAssassin's pseudo-headers,
+ * where "[" ends a hop: "!192.0.2.1!" was "[192.0.2.1]". NULL: no memory. */
+static const char *
+helo_of_hop(struct arena *a, const char *helo)
+{
+	size_t n = strlen(helo);
+	struct netaddr ip;
+	char *literal;
+
+	if (n < 3 || helo[0] != '!' || helo[n - 1] != '!' ||
+	    !netaddr_parse(span_of(helo + 1, n - 2), &ip))
+		return helo;
+	literal = arena_strdup(a, helo);
+	if (literal != NULL) {
+		literal[0] = '[';
+		literal[n - 1] = ']';
+	}
+	return literal;
+}
+
+/* 0 or -ENOMEM */
+static int
+envelope_take_hop(struct envelope *env, const struct relays *relays,
+    struct arena *a)
 {
 	size_t i = judged_hop(relays);
 
 	if (i >= relays->count || !relays->hops[i].parsed)
-		return;
+		return 0;
 	env->client_ip = relays->hops[i].ip;
 	env->client_name = relays->hops[i].rdns != NULL &&
 		relays->hops[i].rdns[0] != '\0' ? relays->hops[i].rdns : NULL;
 	env->reverse_name = env->client_name;
-	env->helo = relays->hops[i].helo != NULL &&
-		relays->hops[i].helo[0] != '\0' ? relays->hops[i].helo : NULL;
+	env->helo = NULL;
+	if (relays->hops[i].helo == NULL || relays->hops[i].helo[0] == '\0')
+		return 0;
+	env->helo = helo_of_hop(a, relays->hops[i].helo);
+	return env->helo != NULL ? 0 : -ENOMEM;
 }
 
 int
@@ -266,7 +291,8 @@ envelope_from_message(struct message *m, const struct relays *relays,
 	struct envelope env = { .source = ENVELOPE_NONE };
 	struct field *path = message_find(m, "Return-Path", 0);
 
-	envelope_take_hop(&env, relays);
+	if (envelope_take_hop(&env, relays, a) != 0)
+		return -ENOMEM;
 	if (path != NULL) {
 		struct span v = span_trim(field_unfolded(m, path));
 		size_t open = span_find(v, '<');
@@ -341,7 +367,7 @@ envelope_make(struct engine *e, const struct engine_request *rq,
 		    first_hop_make(m, env, rq->arena, &first) ? &first : NULL,
 		    ret_relays);
 		if (r == 0 && netset_contains(&s->trusted_networks, &env->client_ip))
-			envelope_take_hop(env, *ret_relays);
+			r = envelope_take_hop(env, *ret_relays, rq->arena);
 	}
 	*ret_envelope = env;
 	return r;

@@ -130,6 +130,9 @@ judge_it(struct session *s, int64_t now)
 		    r == -EINVAL    ? FAILURE_MESSAGE :
 				      FAILURE_INTERNAL;
 	}
+	/* a DNS list that was switched off or on again just now */
+	for (size_t i = 0; i < t->run.evidence->notice_count; i++)
+		log_write(LOG_WARNING, "%s", t->run.evidence->notices[i]);
 	t->action = action_possible(s, t->run.verdict->action);
 	t->would_action = t->action;
 	if (s->snapshot->settings.action == ACT_OBSERVE)

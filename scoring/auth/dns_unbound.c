@@ -416,9 +416,9 @@ configure(struct dns_unbound *u, const struct dns_options *o,
 	return 0;
 }
 
-/* libunbound makes its worker at the first query, and loses it when several
- * threads ask their first at once: so there is one before anybody else has
- * the context. "localhost" is answered inside. */
+/* libunbound starts its worker at the first query. It is asked here, so that
+ * a failure of that (no threads, a sandbox) shows at start and not as mail
+ * comes. "localhost" is answered inside. */
 static void
 first_callback(void *arg, int err, struct ub_result *r)
 {
@@ -459,14 +459,22 @@ dns_new(const struct dns_options *o, struct dns **ret_dns, struct error *err)
 		rc = error_set(err, -ENOMEM, "cannot start the resolver");
 		goto fail;
 	}
+	/* a library does not print */
+	ub_ctx_debugout(u->ctx, NULL);
+	/* a thread, not the default of a child process; only possible before
+	 * the configuration ends */
+	if (ub_ctx_async(u->ctx, 1) != 0) {
+		rc = error_set(err, -EINVAL, "cannot start the resolver");
+		goto fail;
+	}
 	rc = configure(u, o, err);
 	if (rc != 0)
 		goto fail;
-	/* a library does not print */
-	ub_ctx_debugout(u->ctx, NULL);
 	/* "test." is answered locally otherwise; this ends the configuration */
-	ub_ctx_zone_add(u->ctx, "test.", "transparent");
-	ub_ctx_async(u->ctx, 1);
+	if (ub_ctx_zone_add(u->ctx, "test.", "transparent") != 0) {
+		rc = error_set(err, -EINVAL, "cannot start the resolver");
+		goto fail;
+	}
 	rc = first_query(u, err);
 	if (rc != 0)
 		goto fail;

@@ -220,9 +220,9 @@ list_set(struct dnsxl_run *run, struct seen *s, const char *off, int64_t hold)
 	s->off = off;
 	if (before == off || run->evidence->notice_count >= 2 * DNSXL_MAX_LISTS)
 		return 0;
-	text = off != NULL ? arena_printf(run->arena, "list=%s %s", s->zone,
-	    off) : arena_printf(run->arena, "list=%s list is on again",
-	    s->zone);
+	text = off != NULL ? arena_printf(run->arena,
+	    "list=%s state=off reason=\"%s\"", s->zone, off) :
+	    arena_printf(run->arena, "list=%s state=on", s->zone);
 	if (text == NULL)
 		return -ENOMEM;
 	run->notices[run->evidence->notice_count++] = text;

@@ -2,6 +2,7 @@
  * delays, drops, refuses, truncates and lies. */
 #include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "scoring/auth/dns_internal.h"
@@ -464,6 +465,40 @@ test_threads(void)
 	resolver_stop();
 }
 
+/* With a trust anchor, what should be signed and is not, is a failure; what
+ * lies elsewhere is just insecure. */
+static void
+test_dnssec(void)
+{
+	char address[40], path[] = "/tmp/spamscore-anchor-XXXXXX";
+	const char *items[] = { address };
+	struct dns_options o = { .resolver = { items, 1, 1 },
+		.trust_anchor = path };
+	struct error err = { "" };
+	const struct dns_answer *a;
+	struct dns_session *s;
+	int fd = mkstemp(path);
+
+	dprintf(fd, "secure.example. IN DS 12345 13 2 "
+	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n");
+	close(fd);
+	server = dns_server_start(SPAN_LIT("a.secure.example A 192.0.2.1\n"
+	    "a.other.example A 192.0.2.2\n"));
+	snprintf(address, sizeof(address), "127.0.0.1@%u",
+	    dns_server_port(server));
+	tap_is_int(dns_new(&o, &resolver, &err), 0, "a trust anchor");
+	s = dns_session_new(resolver, 5000, 100);
+	a = dns_lookup(s, "a.secure.example", DNS_A);
+	tap_ok(dns_status_is_temporary(a->status), "unsigned below it: %s",
+	    dns_status_name(a->status));
+	a = dns_lookup(s, "a.other.example", DNS_A);
+	tap_ok(a->status == DNS_FOUND && !a->secure, "elsewhere: %s",
+	    dns_status_name(a->status));
+	dns_session_free(s);
+	resolver_stop();
+	unlink(path);
+}
+
 static void
 test_bad_options(void)
 {
@@ -489,6 +524,7 @@ main(void)
 	test_hostile();
 	test_overlap();
 	test_threads();
+	test_dnssec();
 	test_bad_options();
 	return tap_done();
 }

@@ -134,7 +134,8 @@ test_again(void)
 	    "9.2.0.192.l.example A 127.0.0.2\n");
 	e = ask(&f, "l.example", "9.2.0.192.l.example", DNS_A, 1000);
 	tap_is_str(e->notices[0],
-	    "list=l.example list switched off: lists 127.0.0.1", "off");
+	    "list=l.example state=off reason=\"list switched off: "
+	    "lists 127.0.0.1\"", "off");
 	/* the world changes under the same context */
 	other = f.dns;
 	auth_context_set_dns(f.context, g.dns);
@@ -142,7 +143,7 @@ test_again(void)
 	tap_ok(!e->answers[0].exists, "still off");
 	e = ask(&f, "l.example", "9.2.0.192.l.example", DNS_A, 1600);
 	tap_is_str(e->notice_count == 1 ? e->notices[0] : NULL,
-	    "list=l.example list is on again", "on again");
+	    "list=l.example state=on", "on again");
 	tap_ok(e->answers[0].exists, "and its answer counts");
 	auth_context_set_dns(f.context, other);
 	e = ask(&f, "l.example", "9.2.0.192.l.example", DNS_A, 2000);

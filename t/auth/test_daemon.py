@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""spamscored over a DNS server that is late, silent or lying, from a scripted
+MTA: the figures of issue "authentication", and what the log says."""
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "milter"))
+from milter_peer import Daemon, Tap  # noqa: E402
+
+RULES = r"""
+header T_SPF eval:spamscore_spf('pass')
+score T_SPF -0.1
+header T_NO_PTR eval:spamscore_no_ptr()
+score T_NO_PTR 20
+header T_SUBJECT Subject =~ /./
+score T_SUBJECT 6
+header T_LIST eval:check_rbl('l-lastexternal', 'list.example.')
+score T_LIST 20
+"""
+tap = Tap()
+
+
+class Dns:
+    def __init__(self, zone):
+        self.file = tempfile.NamedTemporaryFile("w", suffix=".zone")
+        self.file.write(zone)
+        self.file.flush()
+        self.process = subprocess.Popen([sys.argv[1], self.file.name], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.file.close()
+
+
+def daemon(dns, extra=""):
+    return Daemon(config="resolver 127.0.0.1@%d\nauthserv_id mx.example.org\n"
+                         "%s" % (dns.port, extra),
+                  rules=RULES, args=())
+
+
+ZONE = """1.2.0.192.in-addr.arpa PTR mail.example.test
+mail.example.test A 192.0.2.1
+client.example.test A 192.0.2.1
+example.test TXT "v=spf1 ip4:192.0.2.0/24 -all"
+2.0.0.127.list.example A 127.0.0.2
+"""
+
+
+def test_evidence():
+    forged = [("Authentication-Results", " mx.example.org; dkim=pass"),
+              ("authentication-RESULTS", "\n\t(x) \"MX.example.org\" ; spf=pass"),
+              ("Authentication-Results", " mx.example.org.; none"),
+              ("Authentication-Results", " other.example; none")]
+    with tap.case("evidence"), Dns(ZONE) as dns, daemon(dns) as d, d.connect() as p:
+        r = p.message(headers=forged + p.DEFAULT_HEADERS)
+        tap.match(r.inserted("Authentication-Results")[0],
+                  r"^ mx\.example\.org;\s+spf=pass smtp\.mailfrom=sender@example\.test;"
+                  r"(.|\n)*dmarc=none header\.from=example\.test;\s+iprev=pass policy\.iprev=192\.0\.2\.1$",
+                  "the results that were looked up")
+        tap.eq([(n.lower(), i) for (k, n, i) in r.edits if k == "delete"],
+               [("authentication-results", i) for i in (3, 2, 1)],
+               "every field that claims to be ours goes, another's stays")
+
+
+def test_silence():
+    with tap.case("silence"), Dns("! * drop\n") as dns, \
+            daemon(dns, "evidence_timeout 1s\n") as d, d.connect() as p:
+        p.begin()
+        for name, value in p.DEFAULT_HEADERS:
+            p.header(name, value)
+        p.eoh()
+        p.body(b"hello\r\n")
+        begun = time.monotonic()
+        r = p.eom()
+        took = (time.monotonic() - begun) * 1000
+        print("# nothing answers, evidence_timeout 1000 ms: verdict after %.0f ms" % took)
+        tap.ok(took <= 1050, "a verdict at the deadline and 50 ms")
+        tap.eq(r.reply, "c", "no action rests on a test that did not finish")
+        tap.match(r.inserted("X-Spam-Status")[0], r"Yes, score=6\.0", "what finished counts")
+
+
+def test_lists():
+    with tap.case("lists"), Dns(ZONE + "1.0.0.127.list.example A 127.0.0.2\n"
+                                "1.2.0.192.list.example A 127.0.0.2\n") as dns, \
+            daemon(dns) as d, d.connect() as p:
+        r = p.message(subject="")
+        tap.match(d.wait_log(r"list=list\.example "),
+                  r'state=off reason="list switched off: lists 127\.0\.0\.1"', "the log says it")
+        tap.ok("T_LIST" not in r.inserted("X-Spam-Status")[0], "and its answer does not score")
+    with tap.case("a list in order"), Dns(ZONE + "1.2.0.192.list.example A 127.0.0.2\n") as dns, \
+            daemon(dns) as d, d.connect() as p:
+        r = p.message(subject="")
+        tap.ok("T_LIST" in " ".join(r.inserted("X-Spam-Status")) or r.reply != "c",
+               "the answer of one in order does")
+
+
+def test_many(count=200):
+    zone = ["! * delay 500", ZONE]
+    for i in range(count):
+        zone.append('d%d.example TXT "v=spf1 ip4:192.0.2.0/24 -all"' % i)
+    with tap.case("many at once"), Dns("\n".join(zone)) as dns, daemon(dns) as d:
+        results = [None] * count
+        ready = threading.Barrier(count + 1)
+
+        def one(i):
+            with d.connect() as p:
+                ready.wait(60)
+                results[i] = p.message(mail="a@d%d.example" % i)
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+        for t in threads:
+            t.start()
+        ready.wait(60)
+        begun = time.monotonic()
+        for t in threads:
+            t.join()
+        took = time.monotonic() - begun
+        print("# %d messages at once, DNS answers after 500 ms: %.2f s, %.0f verdicts a second" %
+              (count, took, count / took))
+        tap.eq(sum(r is not None and "spf=pass" in r.inserted("Authentication-Results")[0]
+                   for r in results), count, "each has its evidence")
+        tap.ok(count / took >= 150, "at least 150 a second")
+
+
+test_evidence()
+test_silence()
+test_lists()
+test_many()
+sys.exit(tap.done())

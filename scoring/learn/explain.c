@@ -51,7 +51,8 @@ spread(const struct model *m, const struct features *f,
     const struct feature_places *p, int segment, double scale, double *bytes)
 {
 	for (size_t i = 0; i < f->count[segment]; i++) {
-		double share = (double)m->weights[f->index[segment][i]].w *
+		double share = (double)weight_of(m->weights,
+		    f->list[segment][i]) *
 		    (double)f->value[segment] * scale /
 		    p->len[segment][i];
 		size_t start = p->start[segment][i];

@@ -1,6 +1,6 @@
 /*
- * From a sample to indices into the table of weights: n-grams of bytes and
- * words, hashed. Each feature counts once a segment (binary features), and
+ * From a sample to features: n-grams of bytes and words, hashed to places in
+ * the table of weights. Each feature counts once a segment (binary features), and
  * all of a segment have the same value, so that a long view and a short one
  * can move a prediction alike.
  */
@@ -49,7 +49,7 @@ struct collect {
 	uint16_t *start, *len; /* NULL: not asked for */
 	size_t count, most;
 	uint64_t salt;
-	uint32_t table; /* weights there are */
+	uint32_t pairs;
 	const struct weight *weights; /* soon to be looked at */
 };
 
@@ -59,13 +59,16 @@ collect_add(struct collect *c, uint64_t x, size_t start, size_t len)
 	uint64_t hash = (x ^ c->salt) * 0x9E3779B97F4A7C15u;
 	uint32_t bit = (uint32_t)(hash >> 40) & (SEEN_BITS - 1);
 	uint64_t mask = 1ull << (bit & 63), before = c->seen[bit >> 6];
+	uint32_t pair;
 
 	if (c->count == c->most)
 		return;
 	c->seen[bit >> 6] = before | mask;
-	c->out[c->count] = (uint32_t)((hash >> 32) * c->table >> 32);
-	/* the table is far larger than any cache: ask now, use later */
-	__builtin_prefetch(&c->weights[c->out[c->count]]);
+	pair = (uint32_t)((hash >> 32) * c->pairs >> 32);
+	c->out[c->count] = pair << TAG_BITS | ((uint32_t)(hash >> 20) & TAG_MASK);
+	/* the table is far larger than any cache: ask now, use later (and
+	 * ask again in group_log_odds, where some have gone) */
+	__builtin_prefetch(&c->weights[(size_t)pair * 2]);
 	if (c->start != NULL) {
 		c->start[c->count] = (uint16_t)start;
 		c->len[c->count] = (uint16_t)len;
@@ -141,7 +144,7 @@ make(const struct sample *s, const struct model *m, struct arena *a,
 		struct collect c = { .seen = seen,
 			.salt = (uint64_t)(k + 1) << 56 |
 			    (uint64_t)(k + 1) * 0x51D7348Bu,
-			.table = m->header->count, .weights = m->weights };
+			.pairs = m->header->count / 2, .weights = m->weights };
 
 		if (most > SEGMENT_MAX_FEATURES)
 			most = SEGMENT_MAX_FEATURES;
@@ -172,7 +175,7 @@ make(const struct sample *s, const struct model *m, struct arena *a,
 		default:
 			collect_words(&c, v, true);
 		}
-		f->index[k] = c.out;
+		f->list[k] = c.out;
 		f->count[k] = c.count;
 		f->value[k] = sqrtf((float)NEUTRAL_FEATURES /
 		    (float)(c.count > FEWEST_FEATURES ? c.count : FEWEST_FEATURES));

@@ -66,7 +66,7 @@ header_check(const struct model_header *h, size_t file_bytes, const char *path,
 	if (h->order != MODEL_ORDER || h->version != MODEL_VERSION)
 		return error_set(err, -EPROTONOSUPPORT,
 		    "model of another version or byte order: \"%s\"", path);
-	if (h->count < 1 || model_file_bytes(h->count) > MODEL_MAX_BYTES ||
+	if (h->count < 2 || h->count % 2 != 0 || model_file_bytes(h->count) > MODEL_MAX_BYTES ||
 	    model_file_bytes(h->count) != file_bytes)
 		return error_set(err, -EBADMSG, "model is cut off: \"%s\"", path);
 	return 0;

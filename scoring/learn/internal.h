@@ -39,10 +39,17 @@ enum {
 
 #define MODEL_MAGIC "SPSCLRN\n"
 
+/* A place for one feature. Two neighbours are a pair; a feature lives in
+ * either place of its pair, under its tag, so that two features that meet
+ * in a pair do not speak for each other. */
 struct weight {
-	float w; /* log-odds */
-	float g; /* sum of squared gradients */
+	float w;      /* log-odds */
+	uint16_t g;   /* sum of squared gradients: the upper half of a float */
+	uint16_t tag; /* of who lives here; 0: nobody */
 };
+
+/* A feature: 22 bits of pair, 10 bits of tag */
+enum { TAG_BITS = 10, TAG_MASK = (1 << TAG_BITS) - 1 };
 
 struct calibrate {
 	double slope, offset;	  /* of the joined log-odds */
@@ -56,7 +63,7 @@ struct model_header {
 	char magic[8];	   /* "SPSCLRN\n" */
 	uint32_t version;
 	uint32_t order;	   /* 0x01020304: found on another byte order */
-	uint32_t count;	   /* weights that follow */
+	uint32_t count;	   /* weights that follow, even */
 	uint32_t need;
 	uint64_t ham, spam;
 	int64_t last_event;
@@ -86,10 +93,9 @@ struct model_writer {
 	struct arena *scratch;
 };
 
-/* Features of one sample: indices into a table of count weights, each once a
- * segment */
+/* Features of one sample, each once a segment */
 struct features {
-	uint32_t *index[SEGMENTS];
+	uint32_t *list[SEGMENTS];
 	size_t count[SEGMENTS];
 	float value[SEGMENTS]; /* of every feature of the segment */
 };
@@ -110,6 +116,23 @@ int features_make_places(const struct sample *s, const struct model *m,
 /* What is known before anything is learned: log-odds from the shape of the
  * header alone. */
 double prior_log_odds(const struct sample *s);
+
+/* Without a branch: no processor guesses which features it knows */
+static inline float
+weight_of(const struct weight *weights, uint32_t feature)
+{
+	const struct weight *pair = &weights[(size_t)(feature >> TAG_BITS) * 2];
+	uint16_t tag = (uint16_t)((feature & TAG_MASK) + 1);
+	uint32_t bits[2];
+	float w;
+
+	memcpy(&bits[0], &pair[0].w, sizeof(bits[0]));
+	memcpy(&bits[1], &pair[1].w, sizeof(bits[1]));
+	bits[0] &= -(uint32_t)(pair[0].tag == tag);
+	bits[0] |= bits[1] & -(uint32_t)(pair[1].tag == tag);
+	memcpy(&w, &bits[0], sizeof(w));
+	return w;
+}
 
 /* One group's log-odds */
 double group_log_odds(const struct model *m, const struct features *f,

@@ -6,21 +6,26 @@
 double
 group_log_odds(const struct model *m, const struct features *f, int group)
 {
+	enum { AHEAD = 48 };
 	double sum = 0;
 
 	for (int k = 0; k < SEGMENTS; k++) {
-		const uint32_t *index = f->index[k];
+		const uint32_t *list = f->list[k];
 		size_t n = f->count[k];
 		float part[4] = { 0 };
 		size_t i = 0;
 
 		if (segment_group[k] != group)
 			continue;
-		for (; i + 4 <= n; i += 4)
-			for (size_t j = 0; j < 4; j++)
-				part[j] += m->weights[index[i + j]].w;
+		/* the table is far larger than any cache: ask early */
+		for (; i + AHEAD + 4 <= n; i += 4)
+			for (size_t j = 0; j < 4; j++) {
+				__builtin_prefetch(&m->weights[(size_t)
+				    (list[i + j + AHEAD] >> TAG_BITS) * 2]);
+				part[j] += weight_of(m->weights, list[i + j]);
+			}
 		for (; i < n; i++)
-			part[0] += m->weights[index[i]].w;
+			part[0] += weight_of(m->weights, list[i]);
 		sum += (double)f->value[k] *
 		    ((double)part[0] + (double)part[1] + (double)part[2] +
 			(double)part[3]);

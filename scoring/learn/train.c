@@ -56,20 +56,58 @@ trust(struct model_header *h, double joined, bool spam, double weight)
 	return fmax(NOISE_STEP, 1 - flipped);
 }
 
+static inline float
+half_get(uint16_t half)
+{
+	uint32_t bits = (uint32_t)half << 16;
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+/* Rounded to nearest; f is finite and not negative */
+static inline uint16_t
+half_make(float f)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	return (uint16_t)((bits + 0x8000) >> 16);
+}
+
+/* Where the feature lives, or is to live: whoever has learned less of the
+ * two in the pair gives way. */
+static inline struct weight *
+place(struct weight *weights, uint32_t feature)
+{
+	struct weight *pair = &weights[(size_t)(feature >> TAG_BITS) * 2];
+	uint16_t tag = (uint16_t)((feature & TAG_MASK) + 1);
+	bool second = pair[1].tag == tag;
+	struct weight *w;
+
+	if (pair[0].tag == tag || second)
+		return &pair[second];
+	w = &pair[pair[1].g < pair[0].g];
+	*w = (struct weight){ .tag = tag };
+	return w;
+}
+
 static void
 step(struct weight *weights, const struct features *f, int group, double error)
 {
 	for (int k = 0; k < SEGMENTS; k++) {
-		const uint32_t *index = f->index[k];
+		const uint32_t *list = f->list[k];
 		float g = (float)error * f->value[k], gg = g * g, rg = RATE * g;
 
 		if (segment_group[k] != group)
 			continue;
 		for (size_t i = 0; i < f->count[k]; i++) {
-			struct weight *w = &weights[index[i]];
+			struct weight *w = place(weights, list[i]);
+			float sum = half_get(w->g) + gg;
 
-			w->g += gg;
-			w->w += rg / sqrtf(RATE_FLOOR + w->g);
+			w->g = half_make(sum);
+			w->w += rg / sqrtf(RATE_FLOOR + sum);
 		}
 	}
 }
@@ -116,7 +154,7 @@ model_writer_new(const struct model_options *options,
 	size_t bytes = options != NULL && options->size_bytes != 0 ?
 	    options->size_bytes : (size_t)MODEL_DEFAULT_BYTES;
 	uint32_t count = (uint32_t)((bytes - MODEL_HEADER_BYTES) /
-	    sizeof(struct weight));
+	    sizeof(struct weight)) & ~1u;
 	struct model_writer *w;
 	int r;
 

@@ -38,10 +38,10 @@ view_add_lines(struct view *v, struct span s)
 void
 view_add_text(struct view *v, struct span s)
 {
+	char *out = v->ptr + v->len, *end = v->ptr + v->cap;
 	bool space = false;
-	size_t len = v->len;
 
-	for (size_t i = 0; i < s.len && len < v->cap; i++) {
+	for (size_t i = 0; i < s.len && out < end; i++) {
 		char c = s.ptr[i];
 
 		if (c == ' ' || c == '\t' || c == '\r') {
@@ -49,12 +49,12 @@ view_add_text(struct view *v, struct span s)
 			continue;
 		}
 		if (space && c != '\n')
-			v->ptr[len++] = ' ';
+			*out++ = ' ';
 		space = false;
-		if (len < v->cap)
-			v->ptr[len++] = c;
+		if (out < end)
+			*out++ = c;
 	}
-	v->len = len;
+	v->len = (size_t)(out - v->ptr);
 }
 
 void
@@ -152,60 +152,45 @@ text_links(struct view *tokens, struct span text, size_t *links,
     struct span *last)
 {
 	for (size_t i = 0; i + 8 < text.len; i++) {
-		struct span s = span_from(text, i);
+		char c = text.ptr[i] | 32;
+		struct span s;
 
-		if (i > 0 && !span_is_wsp(text.ptr[i - 1]) &&
-		    isalnum((unsigned char)text.ptr[i - 1]))
+		if ((c != 'h' && c != 'w') ||
+		    (i > 0 && isalnum((unsigned char)text.ptr[i - 1])))
 			continue;
-		if ((s.ptr[0] | 32) == 'h' ? span_istarts(s, "http://") ||
-			span_istarts(s, "https://") :
-		    (s.ptr[0] | 32) == 'w' && span_istarts(s, "www."))
+		s = span_from(text, i);
+		if (c == 'h' ? span_istarts(s, "http://") ||
+			span_istarts(s, "https://") : span_istarts(s, "www."))
 			link_token(tokens, s, links, last);
 	}
 }
 
 /* In which scripts is it written? By the lead bytes of UTF-8. */
+enum script { NO_LETTER, LATIN, ACCENTS, GREEK, CYRILLIC, HEBREW, ARABIC, ASIA,
+	CJK, SYMBOLS, BAD, SCRIPTS };
+
+static const uint8_t scripts[256] = {
+	['A' ... 'Z'] = LATIN, ['a' ... 'z'] = LATIN,
+	/* 0x80 to 0xBF belong to a lead byte */
+	[0xC0 ... 0xCC] = ACCENTS, [0xCD ... 0xCF] = GREEK,
+	[0xD0 ... 0xD4] = CYRILLIC, [0xD5 ... 0xD7] = HEBREW,
+	[0xD8 ... 0xDD] = ARABIC, [0xDE ... 0xDF] = ASIA,
+	[0xE0 ... 0xE1] = ASIA, [0xE2] = SYMBOLS, [0xE3 ... 0xEE] = CJK,
+	[0xEF ... 0xF4] = SYMBOLS, [0xF5 ... 0xFF] = BAD,
+};
+
 static void
 script_tokens(struct view *tokens, struct span text)
 {
-	enum { LATIN, ACCENTS, GREEK, CYRILLIC, HEBREW, ARABIC, ASIA, CJK,
-		SYMBOLS, BAD, SCRIPTS };
-	static const char *const names[SCRIPTS] = { "latin", "accents", "greek",
-		"cyrillic", "hebrew", "arabic", "asia", "cjk", "symbols", "bad" };
-	size_t counts[SCRIPTS] = { 0 }, letters = 0;
+	static const char *const names[SCRIPTS] = { "", "latin", "accents",
+		"greek", "cyrillic", "hebrew", "arabic", "asia", "cjk", "symbols",
+		"bad" };
+	size_t counts[SCRIPTS] = { 0 }, letters;
 
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
-		int script;
-
-		if (c < 0x80) {
-			if (!isalpha(c))
-				continue;
-			script = LATIN;
-		} else if (c < 0xC0)
-			continue; /* belongs to a lead byte */
-		else if (c <= 0xCC)
-			script = ACCENTS;
-		else if (c <= 0xCF)
-			script = GREEK;
-		else if (c <= 0xD4)
-			script = CYRILLIC;
-		else if (c <= 0xD7)
-			script = HEBREW;
-		else if (c <= 0xDD)
-			script = ARABIC;
-		else if (c == 0xE0 || c == 0xE1)
-			script = ASIA;
-		else if (c == 0xE2)
-			script = SYMBOLS;
-		else if (c <= 0xEE)
-			script = CJK;
-		else
-			script = c <= 0xF4 ? SYMBOLS : BAD;
-		counts[script]++;
-		letters++;
-	}
-	for (int i = 0; i < SCRIPTS; i++)
+	for (size_t i = 0; i < text.len; i++)
+		counts[scripts[(unsigned char)text.ptr[i]]]++;
+	letters = text.len - counts[NO_LETTER];
+	for (int i = LATIN; i < SCRIPTS; i++)
 		/* a foreign name is no script */
 		if (counts[i] > 0 && counts[i] * 50 >= letters)
 			view_token(tokens, counts[i] * 2 > letters ?

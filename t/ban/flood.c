@@ -205,13 +205,25 @@ garbage(unsigned n, unsigned seed)
 		unsigned char packet[4096];
 		size_t size = hostile_packet(packet);
 
-		if (send(fd, packet, size, MSG_NOSIGNAL) < 0) {
+		/* whoever does not read its answers is not read from either:
+		 * waiting for room alone would be waiting for ever */
+		while (send(fd, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+			struct pollfd pfd = { fd, POLLIN | POLLOUT, 0 };
+			unsigned char answer[4096];
+
+			if (errno == EAGAIN) {
+				poll(&pfd, 1, -1);
+				while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+					;
+				continue;
+			}
 			if (errno != EPIPE && errno != ECONNRESET) {
 				perror("send");
 				return 1;
 			}
 			close(fd);
 			fd = open_socket();
+			break;
 		}
 		/* answers are not wanted, but must not pile up either */
 		while (recv(fd, packet, sizeof(packet), MSG_DONTWAIT) > 0)

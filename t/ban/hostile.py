@@ -46,7 +46,7 @@ before = int(open('/proc/%d/status' % helper.proc.pid).read().split('VmRSS:')[1]
 hoarders = [subprocess.Popen([FLOOD, helper.path(s), 'hoard', '200'],
     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for s in ('bad1', 'bad3')]
 # nice: it is the helper's fairness that counts, not the scheduler's
-attackers = [subprocess.Popen(['nice', '-n', '19', FLOOD, helper.path('bad%d' % n), 'garbage',
+attackers = [subprocess.Popen(['nice', '-n', '5', FLOOD, helper.path('bad%d' % n), 'garbage',
     str(MESSAGES // 3), str(n)]) for n in (1, 2, 3)]
 times = run(FLOOD, helper.path('good'), 'latency', '1000').split()
 note('another client during the attack: median %s us, 99 %% within %s us, worst %s us' %

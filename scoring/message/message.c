@@ -284,7 +284,9 @@ message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
 		return error_set(err, -EINVAL, "no message: it is empty");
 	if (parse(a, raw, full_size_bytes, limits, &m) != 0)
 		return error_set(err, -ENOMEM, "out of memory for a message");
-	if (m->field_count == 0)
+	/* an empty line first is a message without a header: SMTP allows it,
+	 * and it must not be a way around the filter */
+	if (m->field_count == 0 && raw.ptr[0] != '\n' && raw.ptr[0] != '\r')
 		return error_set(err, -EINVAL, "no message: no header field "
 		    "before the first empty line");
 	*ret_message = m;

@@ -77,8 +77,8 @@ struct message {
 };
 
 /*
- * 0; -EINVAL when the bytes are no message (empty, or no line that could be
- * a header field before the first empty line); -ENOMEM. A leading mbox
+ * 0; -EINVAL when the bytes are no message (empty, or lines before the first
+ * empty one of which none could be a header field); -ENOMEM. A leading mbox
  * "From " line is passed over. full_size_bytes >= raw.len tells the size
  * before the caller cut it off.
  */

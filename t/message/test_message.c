@@ -72,8 +72,8 @@ test_fields(void)
 static void
 test_refused(void)
 {
-	static const struct span rows[] = { SPAN_LIT(""), SPAN_LIT("\n"),
-		SPAN_LIT("no field here\n\nA: 1\n"), SPAN_LIT("\r\n\r\n"),
+	static const struct span rows[] = { SPAN_LIT(""),
+		SPAN_LIT("no field here\n\nA: 1\n"),
 		SPAN_LIT("a\nb\nc\nd\nA: 1\n\n"), SPAN_LIT("\0\0\0") };
 	struct arena *a = arena_new(1 << 20);
 
@@ -85,6 +85,26 @@ test_refused(void)
 		    -EINVAL, "no message");
 		tap_ok(err.text[0] != '\0' && strchr(err.text, '\n') == NULL,
 		    "one line says why: %s", err.text);
+	}
+	arena_free(a);
+}
+
+/* SMTP allows a message without a header: it is one, or it would not be
+ * judged */
+static void
+test_headerless(void)
+{
+	static const struct span rows[] = { SPAN_LIT("\n"), SPAN_LIT("\r\n"),
+		SPAN_LIT("\nbody\n"), SPAN_LIT("\r\nbody: x\r\n") };
+	struct arena *a = arena_new(1 << 20);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message *m = NULL;
+
+		tap_is_int(message_parse(a, rows[i], 0, &test_limits, &m, NULL), 0,
+		    "an empty line first is a message");
+		tap_ok(m != NULL && m->field_count == 0 && m->body_offset ==
+			span_find(rows[i], '\n') + 1, "its body begins behind it");
 	}
 	arena_free(a);
 }
@@ -290,6 +310,7 @@ main(void)
 {
 	test_fields();
 	test_refused();
+	test_headerless();
 	test_find();
 	test_limit();
 	test_decoded();

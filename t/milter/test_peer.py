@@ -156,6 +156,8 @@ def test_bytes(d):
     with tap.case("message bytes"), d.connect() as p:
         r = p.message(headers=[], body=b"")
         tap.eq(r.reply, "c", "nothing at all passes")
+        r = p.message(headers=[], body=b"marker in the body\r\n")
+        tap.eq(r.inserted("X-Spam-Flag"), [" YES"], "a message without a header is judged")
         r = p.message(mail="\u00fcser@b\u00fccher.example", rcpt=("r\u00fcd@example.org",))
         tap.eq(r.inserted("X-Spam-Flag"), [" YES"], "SMTPUTF8: the envelope is judged")
         r = p.message(mail="")

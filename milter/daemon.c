@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -454,9 +455,14 @@ detach(struct life *l)
 	if (pid == -1)
 		return complain(EX_OSERR, "fork failed");
 	if (pid != 0) {
+		int status;
+
 		close(fds[1]);
+		if (read(fds[0], &byte, 1) == 1)
+			_exit(EX_OK);
 		/* no byte: it has ended and said why on the same stderr */
-		_exit(read(fds[0], &byte, 1) == 1 ? EX_OK : EX_CONFIG);
+		_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) ?
+			WEXITSTATUS(status) : EX_SOFTWARE);
 	}
 	close(fds[0]);
 	l->ready_fd = fds[1];
@@ -556,6 +562,7 @@ daemon_run(const struct daemon_options *options)
 	l->ready_fd = -1;
 	l->control_fd = -1;
 	pthread_mutex_init(&l->server.lock, NULL);
+	log_open();
 	log_to_stderr(true);
 	/* many threads with an allocator arena each would keep what one large
 	 * message needed once for each of them */

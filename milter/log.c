@@ -21,6 +21,12 @@ static struct {
 } faults[LOG_FAULT_KINDS];
 
 void
+log_open(void)
+{
+	openlog("spamscored", LOG_PID | LOG_NDELAY, atomic_load(&facility));
+}
+
+void
 log_to_stderr(bool on)
 {
 	atomic_store(&to_stderr, on);

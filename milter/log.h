@@ -15,6 +15,8 @@
 
 enum { LOG_LINE_BYTES = 4000, LOG_FAULT_KINDS = 64 };
 
+/* Connects to syslog now, before anything makes that impossible. */
+void log_open(void);
 void log_to_stderr(bool on);
 void log_facility(int facility);
 void log_repeat(int64_t ms);

@@ -4,8 +4,10 @@ MTA or a network may do to a connection."""
 import os
 import random
 import re
+import shutil
 import signal
 import struct
+import subprocess
 import sys
 import time
 
@@ -154,6 +156,16 @@ def test_not_judged(d):
 
 def test_bytes(d):
     with tap.case("message bytes"), d.connect() as p:
+        r = p.message(headers=[("From", " a@b.example")], body=b"marker in the\r\n body\r\n")
+        tap.eq(r.inserted("X-Spam-Flag"), [" YES"], "a body over two lines is one text")
+        p.begin()
+        p.header("From", " a@b.example")
+        p.eoh()
+        for c in b"the marker in the body\r\n":
+            p.body(bytes([c]))
+        tap.eq(p.eom().inserted("X-Spam-Flag"), [" YES"], "chunks of one byte")
+        r = p.message(headers=[], body=b"marker in the body\r\n")
+        tap.eq(r.inserted("X-Spam-Flag"), [" YES"], "a message without any field is judged")
         r = p.message(headers=[], body=b"")
         tap.eq(r.reply, "c", "nothing at all passes")
         r = p.message(headers=[], body=b"marker in the body\r\n")
@@ -417,8 +429,72 @@ def test_start():
         tap.skip("privileges", "not root")
 
 
+def test_daemon():
+    """Without --foreground, under systemd's protocol, and without root"""
+    with tap.case("daemon"):
+        d = Daemon(CONFIG, RULES)
+        command = [os.path.join(os.environ.get("SPAMSCORE_BUILD", "build"), "milter", "spamscored"),
+                   "--config", d.config_path, "--rules", d.rules_path, "--offline"]
+        p = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+        tap.eq(p.returncode, 0, "the starting process ends when the daemon is ready")
+        with d.connect() as c:
+            tap.eq(c.message(subject="tagme").inserted("X-Spam-Flag"), [" YES"], "which serves")
+        with open(os.path.join(d.directory, "state", "spamscored.lock"), encoding="ascii") as f:
+            pid = int(f.read())
+        os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + 20
+        while os.path.exists(f"/proc/{pid}/stat") and time.monotonic() < until:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                if f.read().rsplit(") ", 1)[1][0] == "Z":
+                    break  # nobody waits for it in a container
+            time.sleep(0.02)
+        tap.ok(time.monotonic() < until, "and ends upon SIGTERM")
+        d.write_config("tag_score x\n")
+        p = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+        tap.eq(p.returncode, 78, "a bad configuration: the starting process exits 78")
+        tap.match(p.stderr, r"spamscore\.conf:\d+: tag_score", "and says why")
+        d.remove()
+    with tap.case("systemd"):
+        import socket
+        d = Daemon(CONFIG, RULES)
+        path = os.path.join(d.directory, "notify")
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        s.settimeout(20)
+        s.bind(path)
+        os.chmod(path, 0o666)
+        os.environ["NOTIFY_SOCKET"] = path
+        d.start(ready=False)
+        del os.environ["NOTIFY_SOCKET"]
+        tap.eq(s.recv(1000), b"READY=1", "systemd is told when it is ready")
+        d.signal(signal.SIGHUP)
+        tap.match(s.recv(1000).decode(), r"^RELOADING=1\nMONOTONIC_USEC=\d+$", "that it reloads")
+        tap.eq(s.recv(1000), b"READY=1", "that it is ready again")
+        d.signal(signal.SIGTERM)
+        tap.eq(s.recv(1000), b"STOPPING=1", "and that it stops")
+        tap.eq(d.stop(), 0, "which it does")
+        d.remove()
+    if os.geteuid() == 0 and shutil.which("setpriv"):
+        with tap.case("not root"):
+            # as the unit does: the user, and a setgid directory made before
+            d = Daemon(CONFIG, RULES, wrapper=["setpriv", "--reuid=65534", "--regid=65534",
+                                               "--clear-groups", "--"])
+            for name, mode in (("state", 0o750), ("run", 0o2750)):
+                os.mkdir(os.path.join(d.directory, name))
+                os.chown(os.path.join(d.directory, name), 65534, 4 if name == "run" else 65534)
+                os.chmod(os.path.join(d.directory, name), mode)
+            d.write_config(CONFIG + "socket_group adm\n")
+            with d, d.connect() as c:
+                tap.eq(c.message(subject="tagme").inserted("X-Spam-Flag"), [" YES"],
+                       "started by a user that is not root")
+                tap.eq((os.stat(d.socket_path).st_gid, os.stat(d.socket_path).st_mode & 0o777),
+                       (4, 0o660), "the socket has the directory's group")
+    else:
+        tap.skip("not root", "needs root and setpriv")
+
+
 def main():
     test_start()
+    test_daemon()
     with Daemon(CONFIG, RULES) as d:
         for test in (test_negotiation, test_actions, test_greylist, test_forgery,
                      test_not_judged, test_bytes, test_relay, test_lifecycle, test_garbage,

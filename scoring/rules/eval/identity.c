@@ -59,12 +59,18 @@ add_domain(struct eval_context *ctx, struct identities *ids,
 	for (size_t i = 0; i < d->count; i++)
 		if (span_eq(d->list[i].name, name))
 			return 0;
-	d->list[d->count].name = name;
-	d->list[d->count].org = eval_org_domain(ctx, name);
-	if (d->list[d->count].org.len == 0)
-		d->list[d->count].org = name; /* an address, a bare label */
-	d->count++;
+	d->list[d->count++].name = name;
 	return 0;
+}
+
+struct span
+identity_org(struct eval_context *ctx, struct identity_domain *d)
+{
+	if (d->org.len == 0)
+		d->org = eval_org_domain(ctx, d->name);
+	if (d->org.len == 0)
+		d->org = d->name;
+	return d->org;
 }
 
 /* ---- mailboxes */

@@ -2,7 +2,7 @@
  * identity - who a message says it is from, collected once a message for the
  * evals of this family (spamscore-rules(5), "identity").
  *
- * Domains are lower case; their organisational domains stand beside them.
+ * Domains are lower case.
  * Everything belongs to the message's arena. At most WHO_MAX_DOMAINS
  * of a kind are looked at, and WHO_MAX_TEXT bytes of a text.
  */
@@ -34,7 +34,8 @@ enum who {
 };
 
 struct identity_domain {
-	struct span name, org;
+	struct span name;
+	struct span org; /* identity_org() fills it when first asked for */
 };
 
 struct identity_domains {
@@ -87,6 +88,9 @@ struct identities *identity_get(struct eval_context *ctx);
 
 /* Helpers of the family. ptr NULL: no memory */
 struct span identity_lower(struct arena *a, struct span s);
+/* Its organisational domain; the name itself where it has none (an address,
+ * a bare label) */
+struct span identity_org(struct eval_context *ctx, struct identity_domain *d);
 /* A byte of a host name, U-labels included */
 bool identity_host_char(char c);
 

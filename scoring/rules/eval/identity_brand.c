@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "scoring/rules/eval/identity.h"
 
@@ -24,6 +25,8 @@ struct brand {
 struct brands {
 	struct brand *list;
 	size_t count;
+	struct span *authors; /* all domains, sorted */
+	size_t author_count;
 	struct phrase *plain[256], *skeleton[256];
 };
 
@@ -159,6 +162,33 @@ load_line(struct eval_loader *l, struct brands *b, const struct eval_line *line)
 	return r;
 }
 
+static int
+compare_spans(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+	size_t n = x->len < y->len ? x->len : y->len;
+	int r = n > 0 ? memcmp(x->ptr, y->ptr, n) : 0;
+
+	return r != 0 ? r : (x->len > y->len) - (x->len < y->len);
+}
+
+static int
+sort_authors(struct eval_loader *l, struct brands *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		n += b->list[i].domain_count;
+	b->authors = ARENA_ARRAY(eval_arena(l), n, struct span);
+	if (b->authors == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->count; i++)
+		for (size_t k = 0; k < b->list[i].domain_count; k++)
+			b->authors[b->author_count++] = b->list[i].domains[k];
+	qsort(b->authors, b->author_count, sizeof(*b->authors), compare_spans);
+	return 0;
+}
+
 int
 identity_load_brands(struct eval_loader *l, void **ret_state)
 {
@@ -181,7 +211,7 @@ identity_load_brands(struct eval_loader *l, void **ret_state)
 		if (load_line(l, b, &lines[i]) != 0)
 			return -ENOMEM;
 	*ret_state = b;
-	return 0;
+	return sort_authors(l, b);
 }
 
 static bool
@@ -321,10 +351,18 @@ identity_run_brand_author(struct eval_context *ctx, const struct eval_call *call
 	(void)call;
 	if (ids == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < b->count && r->count == 0; i++)
-		if (holds(&b->list[i], &ids->domains[WHO_FROM])) {
-			r->count = 1;
-			r->matched = ids->domains[WHO_FROM].list[0].name;
+	/* the name itself and what it is below */
+	for (size_t i = 0; i < ids->domains[WHO_FROM].count && r->count == 0; i++) {
+		struct span name = ids->domains[WHO_FROM].list[i].name, rest = name;
+
+		while (rest.len > 0 && r->count == 0) {
+			if (bsearch(&rest, b->authors, b->author_count,
+				sizeof(rest), compare_spans) != NULL) {
+				r->count = 1;
+				r->matched = name;
+			}
+			rest = span_from(rest, span_find(rest, '.') + 1);
 		}
+	}
 	return 0;
 }

@@ -56,13 +56,31 @@ prepare_kinds(struct eval_loader *l, void *state, struct eval_call *call)
 	return 0;
 }
 
-static const struct identity_domain *
-shared(const struct identity_domains *a, const struct identity_domains *b)
+/* Is name the organisational domain org or below it? */
+static bool
+below(struct span name, struct span org)
 {
-	for (size_t i = 0; i < a->count; i++)
-		for (size_t k = 0; k < b->count; k++)
-			if (span_eq(a->list[i].org, b->list[k].org))
-				return &b->list[k];
+	return name.len >= org.len &&
+	    span_eq(span_from(name, name.len - org.len), org) &&
+	    (name.len == org.len || name.ptr[name.len - org.len - 1] == '.');
+}
+
+/* Two names have one organisational domain exactly when one is below the
+ * other's: it is enough to look one side up, the shorter. */
+static const struct identity_domain *
+shared(struct eval_context *ctx, struct identity_domains *a,
+    struct identity_domains *b)
+{
+	struct identity_domains *few = a->count <= b->count ? a : b;
+	struct identity_domains *many = few == a ? b : a;
+
+	for (size_t i = 0; many->count > 0 && i < few->count; i++) {
+		struct span org = identity_org(ctx, &few->list[i]);
+
+		for (size_t k = 0; k < many->count; k++)
+			if (below(many->list[k].name, org))
+				return few == b ? &few->list[i] : &many->list[k];
+	}
 	return NULL;
 }
 
@@ -71,7 +89,7 @@ run_related(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	enum who a = kind_of(call->args[0]), b = kind_of(call->args[1]);
-	const struct identities *ids = identity_get(ctx);
+	struct identities *ids = identity_get(ctx);
 	const struct identity_domain *d;
 
 	if (ids == NULL)
@@ -79,7 +97,7 @@ run_related(struct eval_context *ctx, const struct eval_call *call,
 	if (ids->mail_from_disowned &&
 	    (a == WHO_MAIL_FROM || b == WHO_MAIL_FROM))
 		return 0;
-	d = shared(&ids->domains[a], &ids->domains[b]);
+	d = shared(ctx, &ids->domains[a], &ids->domains[b]);
 	r->count = d != NULL;
 	if (d != NULL)
 		r->matched = d->name;
@@ -91,12 +109,12 @@ run_unrelated(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	enum who a = kind_of(call->args[0]), b = kind_of(call->args[1]);
-	const struct identities *ids = identity_get(ctx);
+	struct identities *ids = identity_get(ctx);
 
 	if (ids == NULL)
 		return -ENOMEM;
 	if (ids->domains[a].count > 0 && ids->domains[b].count > 0 &&
-	    shared(&ids->domains[a], &ids->domains[b]) == NULL) {
+	    shared(ctx, &ids->domains[a], &ids->domains[b]) == NULL) {
 		r->count = 1;
 		r->matched = ids->domains[b].list[0].name;
 	}
@@ -181,8 +199,9 @@ single_label(struct eval_context *ctx, struct identity_domain *d)
 static bool
 random_name(struct eval_context *ctx, struct identity_domain *d)
 {
-	(void)ctx;
-	return identity_random_label(span_of(d->org.ptr, span_find(d->org, '.')));
+	struct span org = identity_org(ctx, d);
+
+	return identity_random_label(span_of(org.ptr, span_find(org, '.')));
 }
 
 static int
@@ -365,16 +384,15 @@ run_malformed(struct eval_context *ctx, const struct eval_call *call,
 
 /* Does host share an organisation with the author? */
 static bool
-of_author(struct eval_context *ctx, const struct identities *ids, struct span host)
+of_author(struct eval_context *ctx, struct identities *ids, struct span host)
 {
-	const struct identity_domains *d = &ids->domains[WHO_FROM];
-	struct span name = identity_lower(eval_input(ctx)->arena, host), org;
+	struct identity_domains *d = &ids->domains[WHO_FROM];
+	struct span name = identity_lower(eval_input(ctx)->arena, host);
 
 	if (name.ptr == NULL)
 		return true;
-	org = eval_org_domain(ctx, name);
 	for (size_t i = 0; i < d->count; i++)
-		if (span_eq(d->list[i].org, org) || span_eq(d->list[i].name, name))
+		if (below(name, identity_org(ctx, &d->list[i])))
 			return true;
 	return false;
 }
@@ -384,7 +402,7 @@ static int
 run_name_address(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
-	const struct identities *ids = identity_get(ctx);
+	struct identities *ids = identity_get(ctx);
 
 	(void)call;
 	if (ids == NULL)
@@ -424,7 +442,7 @@ run_name_domain(struct eval_context *ctx, const struct eval_call *call,
 		"com", "net", "org", "info", "uk", "de", "fr", "es", "nl", "pl",
 		"ch", "br", "ru", "eu", "gov", "edu", "biz", "io", "app",
 	};
-	const struct identities *ids = identity_get(ctx);
+	struct identities *ids = identity_get(ctx);
 
 	(void)call;
 	if (ids == NULL)
@@ -569,6 +587,37 @@ run_relayed(struct eval_context *ctx, const struct eval_call *call,
 	return 0;
 }
 
+/* Names of author fields all in lower case, those of others not: bulk
+ * software that writes its own header lines on top of a library's */
+static int
+run_lower_names(struct eval_context *ctx, const struct eval_call *call,
+    struct eval_result *r)
+{
+	static const char *const author[] = { "from", "to", "subject", "sender",
+		"reply-to", "message-id", NULL };
+	static const char *const other[] = { "date", "mime-version",
+		"content-type", NULL };
+	const struct message *m = eval_input(ctx)->message;
+
+	(void)call;
+	for (size_t i = 0; other[i] != NULL; i++) {
+		const struct field *f = message_find(m, other[i], 0);
+
+		if (f != NULL && span_is(f->name, other[i]))
+			return 0;
+	}
+	for (size_t i = 0; author[i] != NULL && r->count == 0; i++) {
+		const struct field *f = message_find(m, author[i], 0);
+
+		if (f != NULL && span_is(f->name, author[i])) {
+			r->count = 1;
+			r->matched = f->name;
+			r->offset = f->offset;
+		}
+	}
+	return 0;
+}
+
 /* What is known of the hop into the receiving organisation */
 static int
 run_entry(struct eval_context *ctx, const struct eval_call *call,
@@ -609,6 +658,7 @@ static const struct eval_function functions[] = {
 	{ "identity_mixed_script", EVAL_HEADER, "s", run_mixed, prepare_mixed, NULL },
 	{ "identity_date_gap", EVAL_HEADER, "ss", run_gap, prepare_gap, NULL },
 	{ "identity_entry", EVAL_HEADER, "s", run_entry, prepare_entry, NULL },
+	{ "identity_lower_names", EVAL_HEADER, "", run_lower_names, NULL, NULL },
 	{ "identity_relayed", EVAL_HEADER, "", run_relayed, NULL, NULL },
 	{ "identity_brand", EVAL_HEADER, "ss", identity_run_brand, identity_prepare_brand, NULL },
 	{ "identity_brand_author", EVAL_HEADER, "", identity_run_brand_author, NULL, NULL },

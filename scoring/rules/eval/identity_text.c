@@ -99,7 +99,9 @@ struct words {
 static void
 words_add(struct words *w, gunichar c)
 {
-	if (w->len + 6 < w->size)
+	if (c < 0x80 && w->len + 1 < w->size)
+		w->ptr[w->len++] = (char)c;
+	else if (w->len + 6 < w->size)
 		w->len += (size_t)g_unichar_to_utf8(c, w->ptr + w->len);
 }
 
@@ -165,6 +167,36 @@ fold_skeleton(struct words *w, const char *text)
 	g_free(s);
 }
 
+/* The same for the usual case, without the normal forms of Unicode */
+static void
+fold_ascii(struct words *plain, struct words *skeleton, struct span text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = (char)g_ascii_tolower(text.ptr[i]);
+		char k = (char)leet((gunichar)c);
+
+		if (k == 'l')
+			k = 'i';
+		if (g_ascii_isalnum(c))
+			words_add(plain, (gunichar)c);
+		else
+			words_gap(plain);
+		if (g_ascii_isalnum(k))
+			words_add(skeleton, (gunichar)k);
+		else
+			words_gap(skeleton);
+	}
+}
+
+static bool
+is_ascii(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] >= 0x80 || s.ptr[i] == '\0')
+			return false;
+	return true;
+}
+
 struct identity_folded
 identity_fold(struct arena *a, struct span text)
 {
@@ -177,6 +209,12 @@ identity_fold(struct arena *a, struct span text)
 	if (!words_begin(&plain, a, 4 * n + 16) ||
 	    !words_begin(&skeleton, a, 8 * n + 16))
 		return f;
+	if (is_ascii(span_of(text.ptr, n))) {
+		fold_ascii(&plain, &skeleton, span_of(text.ptr, n));
+		f.plain = words_end(&plain);
+		f.skeleton = words_end(&skeleton);
+		return f;
+	}
 	valid = g_utf8_make_valid(text.ptr != NULL ? text.ptr : "", (gssize)n);
 	fold_plain(&plain, valid);
 	fold_skeleton(&skeleton, valid);

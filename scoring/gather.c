@@ -40,8 +40,10 @@ gather_begin(struct gather *g, const struct envelope *so_far)
 	/* behind a trusted relay another client will be judged */
 	if (netset_contains(&g->settings->trusted_networks, &so_far->client_ip))
 		return;
-	if (so_far->client_ip.family != 0)
+	if (so_far->client_ip.family != 0) {
 		auth_begin_client(g->auth, &so_far->client_ip);
+		auth_begin_client_name(g->auth, so_far->reverse_name);
+	}
 	if (so_far->helo != NULL)
 		auth_begin_helo(g->auth, so_far->helo);
 	if (so_far->mail_from != NULL)

@@ -269,6 +269,7 @@ begin_again(struct auth *x, const struct envelope *envelope)
 		x->spf_mailfrom_begun = false;
 	}
 	auth_begin_client(x, &envelope->client_ip);
+	auth_begin_client_name(x, envelope->reverse_name);
 	auth_begin_helo(x, envelope->helo);
 	auth_begin_mail_from(x, envelope->mail_from);
 }
@@ -282,6 +283,18 @@ auth_begin_client(struct auth *x, const struct netaddr *ip)
 	iprev_begin(x);
 	begin_spf(x);
 	step(x);
+}
+
+void
+auth_begin_client_name(struct auth *x, const char *name)
+{
+	char ascii[DNS_NAME_TEXT];
+
+	if (name != NULL && x->client.family != 0 &&
+	    auth_domain_ascii(span_cstr(name), ascii) &&
+	    strchr(ascii, '.') != NULL)
+		dns_start(x->dns, ascii,
+		    x->client.family == 6 ? DNS_AAAA : DNS_A);
 }
 
 void

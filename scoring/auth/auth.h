@@ -34,6 +34,9 @@ void auth_free(struct auth *x); /* cancels; NULL allowed */
 
 /* Optional early starts, as the milter stages come. Strings are copied. */
 void auth_begin_client(struct auth *x, const struct netaddr *ip);
+/* The name that the MTA found for the client: where it leads is asked at
+ * once, instead of after our own PTR lookup. */
+void auth_begin_client_name(struct auth *x, const char *name);
 void auth_begin_helo(struct auth *x, const char *helo);
 void auth_begin_mail_from(struct auth *x, const char *mail_from);
 

@@ -69,6 +69,7 @@ struct dkim_evidence {
 	bool body_uncovered;	/* l= left bytes of the body unsigned */
 	bool aligned;		/* organisational domain equals From's */
 	bool accountable;	/* pass that may earn reputation */
+	bool secure;		/* the key's answer: DNSSEC AD */
 	size_t field_index;	/* of the DKIM-Signature in the message */
 };
 
@@ -78,6 +79,7 @@ struct iprev_evidence {
 	enum auth_result result;
 	const char *name;	/* confirmed name, or the unconfirmed PTR name */
 	bool has_ptr;
+	bool secure;		/* the PTR answer: DNSSEC AD */
 };
 
 /* RFC 7489 */
@@ -91,6 +93,7 @@ struct dmarc_evidence {
 	bool spf_aligned, dkim_aligned;
 	bool sampled_out;	   /* pct= excluded this message */
 	bool excused;		   /* trusted ARC or intact list signature */
+	bool secure;		   /* the record's answer: DNSSEC AD */
 };
 
 /* One method of a trusted sealer's ARC-Authentication-Results */

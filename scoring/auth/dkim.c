@@ -29,6 +29,7 @@ struct signature {
 	char key_name[DNS_NAME_TEXT];
 	enum dns_status key_status;
 	const char *key_fault;
+	bool key_secure;
 	const char *b;		/* squeezed, to tell signatures apart */
 };
 
@@ -163,6 +164,7 @@ key_lookup(DKIM *dkim, DKIM_SIGINFO *info, unsigned char *buf, size_t size)
 		return DKIM_CBSTAT_NOTFOUND;
 	ans = dns_lookup(run->auth->dns, sig->key_name, DNS_TXT);
 	sig->key_status = ans->status;
+	sig->key_secure = ans->secure;
 	if (ans->status != DNS_FOUND)
 		return DKIM_CBSTAT_NOTFOUND;
 	key = key_record(ans, &sig->key_fault);
@@ -316,6 +318,7 @@ verdict_of(DKIM_SIGINFO *info, struct signature *sig, struct span body,
 
 	if (dkim_sig_getkeysize(info, &bits) == DKIM_STAT_OK)
 		d->key_bits = bits;
+	d->secure = sig->key_secure;
 	d->test_key = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
 	d->body_uncovered = leaves_uncovered(&sig->tags, body);
 	if (dns_status_is_temporary(sig->key_status)) {

@@ -92,7 +92,7 @@ walk_up(const char *domain)
 
 struct found {
 	enum dns_status trouble; /* DNS_FOUND: none */
-	bool has;
+	bool has, secure;
 	struct dmarc_record record;
 };
 
@@ -116,6 +116,7 @@ record_find(struct auth *x, const char *domain, struct found *ret)
 			one = &ans->records[i];
 			n++;
 		}
+	ret->secure = ans->secure;
 	ret->has = n == 1 && dmarc_record_parse(one->data, &ret->record);
 }
 
@@ -354,6 +355,7 @@ discover(struct dmarc_run *run, struct dmarc_evidence *d)
 		return false;
 	}
 	run->record = f.record;
+	d->secure = f.secure;
 	return true;
 }
 

@@ -50,6 +50,7 @@ iprev_finish(struct auth *x, struct evidence *e)
 		return 0;
 	}
 	ip->has_ptr = true;
+	ip->secure = ptr->secure;
 	ip->result = AUTH_FAIL;
 	for (size_t i = 0; i < ptr->count && i < IPREV_MAX_NAMES; i++) {
 		const char *n = ptr->records[i].data.ptr;

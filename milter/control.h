@@ -40,6 +40,7 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "db/store.h"
+#include "scoring/learn/model.h"
 
 enum {
 	CONTROL_MAX_LINE = 64 * 1024,
@@ -53,6 +54,7 @@ enum {
 struct control_context {
 	struct store *store;	 /* NULL: not available */
 	const char *model_path;	 /* NULL: the model is not taught */
+	struct model_options model_options; /* of one that is begun anew */
 	int64_t label_rate;	 /* of one user in an hour; 0: any */
 	/* the model file was replaced; NULL: nobody cares */
 	void (*model_changed)(void *context);

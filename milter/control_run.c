@@ -327,7 +327,8 @@ run_train(const struct control_context *c)
 	bool changed = false;
 	int rc = c->model_path == NULL ?
 	    error_set(&err, -EINVAL, "no model is configured") :
-	    feedback_train(c->store, c->model_path, &changed, &err);
+	    feedback_train(c->store, c->model_path, &c->model_options,
+		&changed, &err);
 
 	if (rc != 0)
 		return failure_of(rc, &err);

@@ -201,6 +201,11 @@ start_control(struct life *l)
 	struct control_context context = {
 		.store = l->server.store,
 		.model_path = l->model_path,
+		.model_options = {
+			(size_t)engine_settings(l->server.current->engine)
+			    ->learned_size,
+			(unsigned)engine_settings(l->server.current->engine)
+			    ->learned_need },
 		.label_rate = ms->label_rate,
 		.model_changed = model_changed,
 		.changed_context = l,

@@ -142,7 +142,8 @@ train_one(void *context, const struct lesson *l)
 }
 
 int
-feedback_train(struct store *s, const char *model_path, bool *ret_changed,
+feedback_train(struct store *s, const char *model_path,
+    const struct model_options *options, bool *ret_changed,
     struct error *err)
 {
 	struct training t = { NULL, 0 };
@@ -172,7 +173,7 @@ feedback_train(struct store *s, const char *model_path, bool *ret_changed,
 		model_writer_free(t.writer);
 		t.writer = NULL;
 		info.last_event = 0;
-		rc = model_writer_new(NULL, &t.writer, err);
+		rc = model_writer_new(options, &t.writer, err);
 		if (rc != 0)
 			return rc;
 	}

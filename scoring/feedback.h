@@ -15,6 +15,7 @@
 
 #include "db/labels.h"
 #include "scoring/explain.h"
+#include "scoring/learn/model.h"
 #include "scoring/message/message.h"
 
 /* The identity of a message before and after delivery: what no MTA and no
@@ -58,8 +59,10 @@ int feedback_learn(struct store *s, const struct feedback_request *request,
 
 /* Brings the model file into step with the lessons. *ret_changed: there is a
  * new file. 0 or -errno. Seconds when it has to begin anew; not on the path
- * of mail, and by one thread at a time. */
+ * of mail, and by one thread at a time. options: of a model that is begun
+ * anew, NULL: the defaults. */
 int feedback_train(struct store *s, const char *model_path,
-    bool *ret_changed, struct error *err);
+    const struct model_options *options, bool *ret_changed,
+    struct error *err);
 
 #endif

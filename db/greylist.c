@@ -79,9 +79,21 @@ store_greylist_get(struct store *s, const char *key, int64_t now,
 	}
 	sqlite3_reset(r->greylist_get);
 	rc = reader_release(s, r, rc, err);
-	if (rc == 0) {
-		*ret_first_seen = first;
-		*ret_passed = passed;
+	if (rc != 0)
+		return rc;
+	if (first == 0 && s->mode == STORE_WRITE) {
+		bool failing;
+
+		/* "not seen yet" means nothing while nothing can be
+		 * remembered: a caller that defers upon it defers for ever */
+		pthread_mutex_lock(&s->lock);
+		failing = s->faults[SIDE_WRITE] != 0;
+		pthread_mutex_unlock(&s->lock);
+		if (failing)
+			return error_set(err, -EAGAIN,
+			    "state database cannot be written");
 	}
-	return rc;
+	*ret_first_seen = first;
+	*ret_passed = passed;
+	return 0;
 }

@@ -66,7 +66,8 @@ int store_reputation_list(struct store *s, const char *pattern, size_t limit,
     int64_t now, store_reputation_fn *fn, void *context, struct error *err);
 
 /* Greylisting (RFC 6647). key is opaque. Sets *ret_first_seen to 0 when the
- * key is new; *ret_passed when it came back after its delay before. */
+ * key is new; -EAGAIN when it is new and new keys cannot be written now;
+ * *ret_passed when it came back after its delay before. */
 int store_greylist_get(struct store *s, const char *key, int64_t now,
     int64_t *ret_first_seen, bool *ret_passed, struct error *err);
 /* Queues: seen now (first sight is kept), or passed. */

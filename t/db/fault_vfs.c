@@ -133,7 +133,10 @@ shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
 static int
 shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
-	if ((flags & SQLITE_SHM_LOCK) && strikes(FAULT_LOCK_BUSY))
+	/* a neighbour that writes; one that has all for itself is met when
+	 * opening (file_lock) */
+	if ((flags & SQLITE_SHM_LOCK) && (flags & SQLITE_SHM_EXCLUSIVE) &&
+	    strikes(FAULT_LOCK_BUSY))
 		return SQLITE_BUSY;
 	return real(f)->pMethods->xShmLock(real(f), offset, n, flags);
 }

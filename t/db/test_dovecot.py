@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from milter_peer import BUILD, Daemon, Tap, skip_all  # noqa: E402
 
 SOURCE = os.environ.get("SPAMSCORE_SOURCE", ".")
-SPAMSCORE = os.path.join(BUILD, "cli", "spamscore")
+SPAMSCORE = os.path.abspath(os.path.join(BUILD, "cli", "spamscore"))
 DOVECOT = shutil.which("dovecot") or "/usr/sbin/dovecot"
 if os.geteuid() != 0:
     skip_all("needs root")

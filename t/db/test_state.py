@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from milter_peer import BUILD, Daemon, Tap  # noqa: E402
 
 tap = Tap()
-SPAMSCORE = os.path.join(BUILD, "cli", "spamscore")
+SPAMSCORE = os.path.abspath(os.path.join(BUILD, "cli", "spamscore"))
 HEADERS = [("From", " Shop <news@shop.example>"), ("To", " <user@example.org>"),
            ("Subject", " an offer"), ("Date", " Mon, 23 Nov 2026 14:00:00 +0000"),
            ("Message-ID", " <1@shop.example>")]

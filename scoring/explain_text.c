@@ -68,6 +68,22 @@ put_place(struct buf *out, const struct hit *h)
 	buf_printf(out, ":%u", h->line);
 }
 
+/* The strongest features, a line each: share, view, words of the mail */
+static void
+put_learned(struct buf *out, const struct colors *c, const struct hit *h)
+{
+	struct span rest = h->matched;
+
+	while (rest.len > 0) {
+		size_t n = span_find(rest, '\n');
+
+		buf_printf(out, "          %s", c->faint);
+		escape_text(out, span_of(rest.ptr, n), MATCHED_BYTES);
+		buf_printf(out, "%s\n", c->off);
+		rest = span_from(rest, n + 1);
+	}
+}
+
 static void
 put_hits(const struct explain_input *in, const struct colors *c,
     struct buf *out)
@@ -93,6 +109,10 @@ put_hits(const struct explain_input *in, const struct colors *c,
 			buf_add_str(out, "          ");
 			put_text(out, h->describe);
 			buf_add_char(out, '\n');
+		}
+		if (strcmp(h->type, "learned") == 0) {
+			put_learned(out, c, h);
+			continue;
 		}
 		buf_printf(out, "          %s", c->faint);
 		put_text(out, h->target);

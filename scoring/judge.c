@@ -228,8 +228,9 @@ learned_add(const struct judge_input *in, const struct model_prediction *p,
 	points = points_round(fmax(-max, fmin(max, p->log_odds)));
 	buf_init(&text, 4096);
 	for (size_t i = 0; i < p->feature_count; i++)
-		buf_printf(&text, "%s%s%+.2f", i > 0 ? ", " : "",
-		    p->features[i].text, p->features[i].share);
+		/* a line each; words of mail hold no line end */
+		buf_printf(&text, "%s%+.2f %s", i > 0 ? "\n" : "",
+		    p->features[i].share, p->features[i].text);
 	copy = arena_memdup(in->arena, text.ptr, text.len);
 	if (copy == NULL) {
 		buf_done(&text);

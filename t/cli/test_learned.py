@@ -1,0 +1,78 @@
+"""The learned model in a verdict: silent until it has seen enough, then one symbol with its reasons; damage to its file."""
+import json
+import os
+import random
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+
+tmp = tempfile.TemporaryDirectory()
+os.chdir(tmp.name)
+rng = random.Random(5)
+HAM = "meeting patch review kernel lunch budget draft question garden photos".split()
+SPAM = "prize winner casino pills discount million urgent exclusive replica miracle".split()
+with open("r.cf", "w") as f:
+    f.write("header NEVER Subject =~ /never to be seen/\nscore NEVER 1\n")
+with open("conf", "w") as f:
+    f.write(f"state_dir {tmp.name}\nlearned_size 2000000\nlearned_need 20\nlabel_rate 0\n")
+
+
+def mail(name, words, extra=""):
+    with open(name, "w") as f:
+        f.write(f"From: p{rng.randrange(30)}@x.example\nTo: me@home.example\nSubject: {rng.choice(words)}\n"
+                f"Message-ID: <{name}@x.example>\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\n"
+                f"{extra}{' '.join(rng.choice(words) for _ in range(40))}\n")
+    return name
+
+
+def learn(what, names):
+    code, out, err = run(SPAMSCORE, "learn", "--" + what, "--config", "conf", "--db", "spamscore.db", *names)
+    same(code, 0, f"learn {len(names)} {what}") or note((out, err))
+
+
+def explain(name, *more):
+    return run(SPAMSCORE, "explain", "--rules", "r.cf", "--db", "none", "--offline", "--now", "1704067200", *more, name)
+
+
+def verdict(name):
+    code, out, err = explain(name, "--model", "model", "--json")
+    same(code, 0, f"explain {name}") or note(err)
+    return json.loads(out)
+
+
+spam = mail("new-spam", SPAM, "\x1b[31m\u202emiracle ")
+learn("spam", [mail(f"s{i}", SPAM) for i in range(30)])
+v = verdict(spam)
+same([h["rule"] for h in v["hits"]], [], "one class alone: no symbol")
+ok(any(n["test"] == "LEARNED" and "good mail" in n["why"] for n in v["not_run"]), "and it says why") or note(v["not_run"])
+learn("ham", [mail(f"h{i}", HAM) for i in range(30)])
+ok(os.path.getsize("model") <= 2000000, "learned_size bounds the file")
+v = verdict(spam)
+hits = [h for h in v["hits"] if h["rule"] == "LEARNED"]
+ok(len(hits) == 1 and 1 < hits[0]["score"] <= 4 and hits[0]["type"] == "learned", "one symbol, for spam, bounded") or note(v)
+features = hits[0]["matched"].splitlines()
+ok(len(features) == 5 and all(float(x.split()[0]) and ":" in x for x in features), "five features with their share") or note(features)
+ok(any(w in " ".join(features) for w in SPAM), "words that one can read")
+text = explain(spam, "--model", "model")[1].decode()
+ok("LEARNED" in text and any(f" {x.split()[0]} " in text for x in features), "in the text too, a line each") or note(text)
+ok("\x1b[31" not in text and "\u202e" not in text, "what mail says is escaped")
+same(verdict(spam)["score"], v["score"], "the same again")
+ham = verdict(mail("new-ham", HAM))
+ok(-4 <= ham["score"] < -1, f"good mail: {ham['score']}")
+
+with open("model", "r+b") as f:
+    f.seek(1500000)
+    f.write(b"\x55")
+code, out, err = explain(spam, "--model", "model")
+ok(code == 78 and b"damaged" in err, "a flipped byte in a file that was named: an error") or note((code, err))
+code, out, err = explain(spam, "--config", "conf", "--json")
+ok(code == 0 and not any(h["rule"] == "LEARNED" for h in json.loads(out)["hits"]),
+   "in the configured one: judged without it") or note((code, err))
+learn("ham", [mail("h99", HAM)])
+same([h["rule"] for h in verdict(spam)["hits"]], ["LEARNED"], "the next lesson builds it again from all that stand")
+os.truncate("model", 5000)
+code, out, err = explain(spam, "--config", "conf", "--json")
+same(code, 0, "cut off: judged without it")
+done()

@@ -44,7 +44,7 @@ struct dnsxl_run {
 	struct arena *arena;
 	int64_t now;
 	struct seen *seen;
-	size_t count;
+	size_t count, max;
 	const char **notices;
 	struct evidence *evidence; /* its notices are these */
 };
@@ -127,8 +127,9 @@ dnsxl_begin(struct dnsxl *d, struct dns_session *probes,
 		return NULL;
 	*run = (struct dnsxl_run){ .all = d, .probes = probes, .arena = a,
 		.now = now };
-	run->seen = ARENA_ARRAY(a, DNSXL_MAX_LISTS, struct seen);
-	run->notices = ARENA_ARRAY(a, 2 * DNSXL_MAX_LISTS, const char *);
+	run->max = count < DNSXL_MAX_LISTS ? count : DNSXL_MAX_LISTS;
+	run->seen = ARENA_ARRAY(a, run->max, struct seen);
+	run->notices = ARENA_ARRAY(a, 2 * run->max, const char *);
 	if (run->seen == NULL || run->notices == NULL)
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
@@ -137,7 +138,7 @@ dnsxl_begin(struct dnsxl *d, struct dns_session *probes,
 		struct seen *s;
 
 		if (zone == NULL || seen_find(run, zone) != NULL ||
-		    run->count >= DNSXL_MAX_LISTS)
+		    run->count >= run->max)
 			continue;
 		pthread_mutex_lock(&d->lock);
 		l = list_get(d, zone);
@@ -218,7 +219,7 @@ list_set(struct dnsxl_run *run, struct seen *s, const char *off, int64_t hold)
 	}
 	pthread_mutex_unlock(&d->lock);
 	s->off = off;
-	if (before == off || run->evidence->notice_count >= 2 * DNSXL_MAX_LISTS)
+	if (before == off || run->evidence->notice_count >= 2 * run->max)
 		return 0;
 	text = off != NULL ? arena_printf(run->arena,
 	    "list=%s state=off reason=\"%s\"", s->zone, off) :

@@ -8,66 +8,7 @@
 #include <spf2/spf.h>
 #include <spf2/spf_dns.h>
 
-#include "base/buf.h"
-#include "scoring/auth/spf.h"
-
-#define ALIAS_ZONE "spf.invalid"
-
-enum {
-	/* A term's aliases, and those of the hosts of its MX */
-	MAX_ALIASES = 2048,
-	/* Records of one evaluation: the first and one for each lookup */
-	MAX_RECORDS = 1 + SPF_MAX_LOOKUPS + 1,
-	/* Terms that libspf2 may see of one record: its counters are bytes.
-	 * Address terms that do not match are left out beyond. */
-	MAX_CANONICAL_TERMS = 200,
-};
-
-enum alias_kind { ALIAS_TERM, ALIAS_MX_HOST, ALIAS_PTR };
-
-struct alias {
-	enum alias_kind kind;
-	struct record *record;	  /* where it stands */
-	struct span domain;	  /* domain-spec; ptr NULL: the record's domain */
-	const char *name;	  /* canonical, once expanded */
-	bool expanded, exists;	  /* exists: a name that can be asked */
-	bool counted;
-	bool any_address;	  /* a/0: every record matches */
-	bool redirect;
-};
-
-struct record {
-	const char *domain;	  /* canonical */
-	struct spf_record parsed;
-	bool top;		  /* its exp= counts: not inside an include */
-};
-
-struct evaluation {
-	const struct spf_query *query;
-	struct dns_session *dns;
-	struct arena *arena;
-	struct spf_macros macros;
-	struct alias *aliases;
-	size_t alias_count;
-	struct record records[MAX_RECORDS];
-	size_t record_count;
-	struct record *last_top;
-	unsigned lookups, voids;
-	/* the first error is the result (4.6, 2.6.6, 2.6.7) */
-	enum auth_result error;	  /* AUTH_NONE: no error */
-	const char *why;
-	bool no_record;		  /* the first domain has none */
-	bool no_memory;
-};
-
-static void
-fail(struct evaluation *ev, enum auth_result error, const char *why)
-{
-	if (ev->error == AUTH_NONE) {
-		ev->error = error;
-		ev->why = why;
-	}
-}
+#include "scoring/auth/spf_internal.h"
 
 bool
 spf_domain_valid(const char *domain, char out[DNS_NAME_TEXT])
@@ -95,7 +36,7 @@ spf_record_select(const struct dns_answer *txt, struct span *ret_text)
 }
 
 static const struct dns_answer *
-ask(struct evaluation *ev, const char *name, uint16_t type)
+ask(struct spf_evaluation *ev, const char *name, uint16_t type)
 {
 	const struct dns_answer *ans = dns_lookup(ev->dns, name, type);
 
@@ -117,7 +58,7 @@ address_matches(const struct dns_answer *ans, const struct netaddr *ip)
 /* Calls found() for each validated name of the client (5.5) until it says
  * stop. False: the PTR lookup was void. */
 static bool
-each_validated_name(struct evaluation *ev,
+each_validated_name(struct spf_evaluation *ev,
     bool (*found)(void *arg, const char *name), void *arg)
 {
 	char reverse[80];
@@ -179,24 +120,8 @@ validated_name(void *arg, struct span domain, struct buf *out)
 	    c.sub != NULL ? c.sub : c.any != NULL ? c.any : "unknown");
 }
 
-static struct alias *
-alias_new(struct evaluation *ev, struct record *r, enum alias_kind kind,
-    struct span domain, size_t *ret_number)
-{
-	struct alias *al;
-
-	if (ev->alias_count >= MAX_ALIASES) {
-		fail(ev, AUTH_PERMERROR, "too many terms");
-		return NULL;
-	}
-	*ret_number = ev->alias_count;
-	al = &ev->aliases[ev->alias_count++];
-	*al = (struct alias){ .kind = kind, .record = r, .domain = domain };
-	return al;
-}
-
-static struct alias *
-alias_find(struct evaluation *ev, const char *text)
+static struct spf_alias *
+alias_find(struct spf_evaluation *ev, const char *text)
 {
 	char *end;
 	unsigned long n;
@@ -211,7 +136,7 @@ alias_find(struct evaluation *ev, const char *text)
 
 /* The real name behind an alias. False: none that can be asked. */
 static bool
-alias_expand(struct evaluation *ev, struct alias *al)
+alias_expand(struct spf_evaluation *ev, struct spf_alias *al)
 {
 	char name[DNS_NAME_TEXT];
 	bool invalid;
@@ -236,28 +161,28 @@ alias_expand(struct evaluation *ev, struct alias *al)
 
 /* One more term that needs a lookup (4.6.4). False: that was too many. */
 static bool
-count_lookup(struct evaluation *ev, struct alias *al)
+count_lookup(struct spf_evaluation *ev, struct spf_alias *al)
 {
 	if (al->counted)
 		return true;
 	al->counted = true;
 	if (++ev->lookups > SPF_MAX_LOOKUPS) {
-		fail(ev, AUTH_PERMERROR, "too many DNS lookups");
+		spf_fail(ev, AUTH_PERMERROR, "too many DNS lookups");
 		return false;
 	}
 	return true;
 }
 
 static void
-count_void(struct evaluation *ev)
+count_void(struct spf_evaluation *ev)
 {
 	if (++ev->voids > SPF_MAX_VOID)
-		fail(ev, AUTH_PERMERROR, "too many void lookups");
+		spf_fail(ev, AUTH_PERMERROR, "too many void lookups");
 }
 
 /* An answer that a term asked for; errors are noted (2.6.6). */
 static void
-note_answer(struct evaluation *ev, const struct dns_answer *ans)
+note_answer(struct spf_evaluation *ev, const struct dns_answer *ans)
 {
 	switch (ans->status) {
 	case DNS_FOUND:
@@ -267,130 +192,15 @@ note_answer(struct evaluation *ev, const struct dns_answer *ans)
 		count_void(ev);
 		break;
 	case DNS_TIMEOUT:
-		fail(ev, AUTH_TEMPERROR, "DNS timeout");
+		spf_fail(ev, AUTH_TEMPERROR, "DNS timeout");
 		break;
 	case DNS_LIMIT:
-		fail(ev, AUTH_TEMPERROR, "DNS query limit");
+		spf_fail(ev, AUTH_TEMPERROR, "DNS query limit");
 		break;
 	case DNS_SERVFAIL:
 	case DNS_NOT_RUN:
-		fail(ev, AUTH_TEMPERROR, "DNS failure");
+		spf_fail(ev, AUTH_TEMPERROR, "DNS failure");
 		break;
-	}
-}
-
-/* The canonical text */
-
-static void
-put_qualifier(struct buf *out, char qualifier)
-{
-	buf_add_char(out, ' ');
-	if (qualifier != '+')
-		buf_add_char(out, qualifier);
-}
-
-static struct alias *
-put_alias(struct evaluation *ev, struct record *r, struct buf *out,
-    const struct spf_term *t, const char *word, enum alias_kind kind)
-{
-	size_t number;
-	struct alias *al = alias_new(ev, r, kind, t->domain, &number);
-
-	if (al == NULL)
-		return NULL;
-	put_qualifier(out, t->qualifier);
-	buf_printf(out, "%s:t%zu." ALIAS_ZONE, word, number);
-	return al;
-}
-
-/* False: the rest of the record can not be reached. */
-static bool
-put_term(struct evaluation *ev, struct record *r, struct buf *out,
-    const struct spf_term *t, bool crowded)
-{
-	const struct netaddr *ip = &ev->query->ip;
-	unsigned cidr = ip->family == 6 ? t->cidr6 : t->cidr4;
-	char text[NETADDR_TEXT];
-	struct alias *al;
-
-	switch (t->mechanism) {
-	case SPF_ALL:
-		put_qualifier(out, t->qualifier);
-		buf_add_str(out, "all");
-		return false;
-	case SPF_IP4:
-	case SPF_IP6:
-		/* the other family can not match (5.6) */
-		if (ip->family != (t->mechanism == SPF_IP6 ? 6 : 4))
-			return true;
-		put_qualifier(out, t->qualifier);
-		if (t->net.prefix_len == 0) { /* libspf2 refuses /0 */
-			buf_add_str(out, "all");
-			return false;
-		}
-		if (crowded && !network_contains(&t->net, ip))
-			return true;
-		buf_printf(out, "%s:%s/%u",
-		    t->mechanism == SPF_IP6 ? "ip6" : "ip4",
-		    netaddr_format(&t->net.addr, text), t->net.prefix_len);
-		return true;
-	case SPF_A:
-	case SPF_MX:
-		al = put_alias(ev, r, out, t,
-		    t->mechanism == SPF_A ? "a" : "mx", ALIAS_TERM);
-		if (al == NULL)
-			return false;
-		al->any_address = cidr == 0;
-		if (cidr != 0)
-			buf_printf(out, "%s/%u",
-			    ip->family == 6 ? "/" : "", cidr);
-		return true;
-	case SPF_INCLUDE:
-		return put_alias(ev, r, out, t, "include", ALIAS_TERM) != NULL;
-	case SPF_EXISTS:
-		return put_alias(ev, r, out, t, "exists", ALIAS_TERM) != NULL;
-	case SPF_PTR:
-		/* libspf2 would compare the names with the alias, and gives
-		 * permerror for more than ten: we answer an exists instead */
-		return put_alias(ev, r, out, t, "exists", ALIAS_PTR) != NULL;
-	}
-	return false;
-}
-
-static bool
-is_lookup(enum spf_mechanism m)
-{
-	return m != SPF_ALL && m != SPF_IP4 && m != SPF_IP6;
-}
-
-static void
-put_record(struct evaluation *ev, struct record *r, struct buf *out)
-{
-	unsigned lookups = 0, addresses = 0;
-	bool open = true;
-
-	buf_add_str(out, "v=spf1");
-	for (size_t i = 0; open && i < r->parsed.count; i++) {
-		const struct spf_term *t = &r->parsed.terms[i];
-
-		/* the eleventh is an error when it is reached */
-		if (is_lookup(t->mechanism) &&
-		    lookups++ > SPF_MAX_LOOKUPS)
-			break;
-		if (!is_lookup(t->mechanism))
-			addresses++;
-		open = put_term(ev, r, out, t, addresses > MAX_CANONICAL_TERMS);
-	}
-	if (open && r->parsed.redirect.ptr != NULL &&
-	    lookups <= SPF_MAX_LOOKUPS) {
-		size_t number;
-		struct alias *al = alias_new(ev, r, ALIAS_TERM,
-		    r->parsed.redirect, &number);
-
-		if (al == NULL)
-			return;
-		al->redirect = true;
-		buf_printf(out, " redirect=t%zu." ALIAS_ZONE, number);
 	}
 }
 
@@ -399,12 +209,12 @@ static SPF_errcode_t
 layer_get_spf(SPF_server_t *server, SPF_request_t *request,
     SPF_response_t *response, SPF_record_t **ret_record)
 {
-	struct evaluation *ev = server->resolver->hook;
-	struct alias *al = alias_find(ev, request->cur_dom);
+	struct spf_evaluation *ev = server->resolver->hook;
+	struct spf_alias *al = alias_find(ev, request->cur_dom);
 	bool first = ev->record_count == 0;
 	const struct dns_answer *ans;
 	struct span text = { 0 };
-	struct record *r;
+	struct spf_source *r;
 	const char *wrong;
 	SPF_errcode_t rc;
 	struct buf canonical;
@@ -415,7 +225,7 @@ layer_get_spf(SPF_server_t *server, SPF_request_t *request,
 	if (!first && !count_lookup(ev, al))
 		return SPF_E_DNS_ERROR;
 	if (!alias_expand(ev, al)) {
-		fail(ev, AUTH_PERMERROR, "no valid name to include");
+		spf_fail(ev, AUTH_PERMERROR, "no valid name to include");
 		return SPF_E_DNS_ERROR;
 	}
 	ans = ask(ev, al->name, DNS_TXT);
@@ -428,16 +238,16 @@ layer_get_spf(SPF_server_t *server, SPF_request_t *request,
 		if (first)
 			ev->no_record = true;
 		else
-			fail(ev, AUTH_PERMERROR, al->redirect ?
+			spf_fail(ev, AUTH_PERMERROR, al->redirect ?
 			    "redirect to a domain without record" :
 			    "include of a domain without record");
 		return SPF_E_NOT_SPF;
 	case 2:
-		fail(ev, AUTH_PERMERROR, "several SPF records");
+		spf_fail(ev, AUTH_PERMERROR, "several SPF records");
 		return SPF_E_MULTIPLE_RECORDS;
 	}
-	if (ev->record_count >= MAX_RECORDS) {
-		fail(ev, AUTH_PERMERROR, "too many DNS lookups");
+	if (ev->record_count >= SPF_MAX_RECORDS) {
+		spf_fail(ev, AUTH_PERMERROR, "too many DNS lookups");
 		return SPF_E_BIG_DNS;
 	}
 	r = &ev->records[ev->record_count++];
@@ -447,21 +257,21 @@ layer_get_spf(SPF_server_t *server, SPF_request_t *request,
 		ev->last_top = r;
 	wrong = spf_record_parse(ev->arena, text, &r->parsed);
 	if (wrong != NULL) {
-		fail(ev, AUTH_PERMERROR, wrong);
+		spf_fail(ev, AUTH_PERMERROR, wrong);
 		return SPF_E_SYNTAX;
 	}
 	buf_init(&canonical, 128 * 1024);
-	put_record(ev, r, &canonical);
+	spf_put_record(ev, r, &canonical);
 	rc = SPF_E_NO_MEMORY;
 	if (!canonical.failed && ev->error == AUTH_NONE) {
 		rc = SPF_record_compile(server, response, ret_record,
 		    canonical.ptr);
 		/* what passed our gate must pass there, or we do not know */
 		if (rc != SPF_E_SUCCESS)
-			fail(ev, AUTH_PERMERROR, "record not understood");
+			spf_fail(ev, AUTH_PERMERROR, "record not understood");
 	} else if (ev->error == AUTH_NONE) {
 		ev->no_memory = true;
-		fail(ev, AUTH_TEMPERROR, "out of memory");
+		spf_fail(ev, AUTH_TEMPERROR, "out of memory");
 	}
 	buf_done(&canonical);
 	return rc;
@@ -498,16 +308,16 @@ rr_add(SPF_dns_rr_t *rr, const void *data, size_t len)
 /* The hosts of an MX term become aliases, so that their names too stay here.
  * More than ten is an error (4.6.4). */
 static void
-mx_hosts(struct evaluation *ev, struct alias *term,
+mx_hosts(struct spf_evaluation *ev, struct spf_alias *term,
     const struct dns_answer *ans, SPF_dns_rr_t *rr)
 {
 	if (ans->count > SPF_MAX_MX) {
-		fail(ev, AUTH_PERMERROR, "too many MX names");
+		spf_fail(ev, AUTH_PERMERROR, "too many MX names");
 		return;
 	}
 	for (size_t i = 0; i < ans->count; i++) {
 		size_t number;
-		struct alias *host = alias_new(ev, term->record, ALIAS_MX_HOST,
+		struct spf_alias *host = spf_alias_new(ev, term->record, ALIAS_MX_HOST,
 		    span_of(NULL, 0), &number);
 		char text[64];
 
@@ -517,7 +327,7 @@ mx_hosts(struct evaluation *ev, struct alias *term,
 		host->name = ans->records[i].data.ptr;
 		host->exists = host->name[0] != '\0'; /* "." (RFC 7505) */
 		host->any_address = term->any_address;
-		snprintf(text, sizeof(text), "t%zu." ALIAS_ZONE, number);
+		snprintf(text, sizeof(text), "t%zu." SPF_ALIAS_ZONE, number);
 		rr_add(rr, text, strlen(text) + 1);
 	}
 }
@@ -527,8 +337,8 @@ layer_lookup(SPF_dns_server_t *layer, const char *domain, ns_type type,
     int should_cache)
 {
 	static const struct in_addr yes = { .s_addr = 0x0200007F };
-	struct evaluation *ev = layer->hook;
-	struct alias *al = alias_find(ev, domain);
+	struct spf_evaluation *ev = layer->hook;
+	struct spf_alias *al = alias_find(ev, domain);
 	const struct netaddr *ip = &ev->query->ip;
 	const struct dns_answer *ans;
 	SPF_dns_rr_t *rr;
@@ -583,9 +393,9 @@ layer_lookup(SPF_dns_server_t *layer, const char *domain, ns_type type,
 
 /* exp= (6.2): whatever goes wrong here, there is just no explanation */
 static const char *
-explain(struct evaluation *ev)
+explain(struct spf_evaluation *ev)
 {
-	struct record *r = ev->last_top;
+	struct spf_source *r = ev->last_top;
 	char name[DNS_NAME_TEXT];
 	const struct dns_answer *ans;
 	const char *text = NULL;
@@ -648,7 +458,7 @@ result_of(SPF_result_t r)
 
 /* Runs libspf2 on the first alias. False: no memory. */
 static bool
-evaluate(struct evaluation *ev, enum auth_result *ret_result,
+evaluate(struct spf_evaluation *ev, enum auth_result *ret_result,
     const char **ret_why)
 {
 	SPF_dns_server_t layer = {
@@ -671,14 +481,14 @@ evaluate(struct evaluation *ev, enum auth_result *ret_result,
 	server->max_dns_ptr = 250;
 	request = SPF_request_new(server);
 	if (request == NULL || !request_set_client(request, &ev->query->ip) ||
-	    SPF_request_set_helo_dom(request, "h." ALIAS_ZONE) !=
+	    SPF_request_set_helo_dom(request, "h." SPF_ALIAS_ZONE) !=
 		SPF_E_SUCCESS ||
-	    SPF_request_set_env_from(request, "s@t0." ALIAS_ZONE) != 0)
+	    SPF_request_set_env_from(request, "s@t0." SPF_ALIAS_ZONE) != 0)
 		goto done;
 	response = SPF_response_new(request);
 	if (response == NULL)
 		goto done;
-	request->cur_dom = "t0." ALIAS_ZONE;
+	request->cur_dom = "t0." SPF_ALIAS_ZONE;
 	ok = true;
 	/* SPF_request_query_mailfrom() would let loopback clients pass */
 	if (layer_get_spf(server, request, response, &record) ==
@@ -707,11 +517,11 @@ int
 spf_check_host(const struct spf_query *q, struct dns_session *dns,
     struct arena *a, struct spf_evidence *e)
 {
-	struct evaluation *ev;
+	struct spf_evaluation *ev;
 	char domain[DNS_NAME_TEXT];
 	enum auth_result result = AUTH_NONE;
 	const char *why = NULL;
-	struct alias *first;
+	struct spf_alias *first;
 	size_t number;
 
 	e->domain = arena_strdup(a, q->domain);
@@ -723,13 +533,13 @@ spf_check_host(const struct spf_query *q, struct dns_session *dns,
 		e->reason = "not a domain name";
 		return 0;
 	}
-	ev = ARENA_NEW(a, struct evaluation);
+	ev = ARENA_NEW(a, struct spf_evaluation);
 	if (ev == NULL)
 		return -ENOMEM;
 	ev->query = q;
 	ev->dns = dns;
 	ev->arena = a;
-	ev->aliases = ARENA_ARRAY(a, MAX_ALIASES, struct alias);
+	ev->aliases = ARENA_ARRAY(a, SPF_MAX_ALIASES, struct spf_alias);
 	ev->macros = (struct spf_macros){
 		.sender_local = q->sender_local.len != 0 ? q->sender_local :
 		    SPAN_LIT("postmaster"),
@@ -742,7 +552,7 @@ spf_check_host(const struct spf_query *q, struct dns_session *dns,
 		.arg = ev,
 	};
 	if (ev->aliases == NULL ||
-	    (first = alias_new(ev, NULL, ALIAS_TERM, span_of(NULL, 0),
+	    (first = spf_alias_new(ev, NULL, ALIAS_TERM, span_of(NULL, 0),
 		&number)) == NULL)
 		return -ENOMEM;
 	first->expanded = first->exists = true;

@@ -65,6 +65,8 @@ test_checks(void)
 		    "pass", "pass", "mx.example.org" },
 		{ "198.51.100.1", "mx.example.org", "a@example.org", "fail",
 		    "fail", "permerror", NULL },
+		{ "127.0.0.1", "mx.example.org", "a@example.org", "fail",
+		    "fail", "permerror", NULL }, /* no free pass */
 		{ "192.0.2.2", "x.example.com", "", "none", "none", "fail",
 		    "liar.example.org" },
 		{ "192.0.2.3", "mx.example.org", "", "fail", "fail",

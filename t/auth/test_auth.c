@@ -103,6 +103,42 @@ test_checks(void)
 	fixture_done(&f);
 }
 
+/* What was begun early for one client must not be said of another. */
+static void
+test_begun_otherwise(void)
+{
+	struct message_limits limits = { 1 << 20, 100, 20, 100, 100 };
+	struct envelope env = { .source = ENVELOPE_SMTP,
+		.helo = "mx.example.org", .mail_from = "a@example.org" };
+	struct evidence e = { .now = 1000 };
+	struct arena *a = arena_new(64 << 20);
+	struct netaddr other;
+	struct fixture f;
+	struct message *m;
+	struct error err;
+	struct auth *x;
+
+	fixture_init(&f, zone);
+	netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+	netaddr_parse(SPAN_LIT("198.51.100.1"), &other);
+	message_parse(a, span_cstr(mail), strlen(mail), &limits, &m, &err);
+	x = auth_new(f.context, &f.settings, a);
+	auth_begin_client(x, &other);
+	auth_begin_client(x, &other);
+	auth_begin_client_name(x, "mx.example.org");
+	auth_begin_helo(x, "liar.example.org");
+	auth_begin_mail_from(x, "b@late.example");
+	tap_is_int(auth_finish(x, &env, m, NULL, NULL, 0, &e, &err), 0,
+	    "another envelope than was begun");
+	tap_ok(e.spf_mailfrom.result == AUTH_PASS &&
+	    e.spf_helo.result == AUTH_PASS && e.iprev.result == AUTH_PASS &&
+	    e.helo.matches_client && e.sender_domain.exists,
+	    "the evidence is about the one that is judged");
+	auth_free(x);
+	fixture_done(&f);
+	arena_free(a);
+}
+
 static void
 test_helo_and_sender(void)
 {
@@ -286,6 +322,7 @@ main(void)
 {
 	test_offline();
 	test_checks();
+	test_begun_otherwise();
 	test_helo_and_sender();
 	test_organisational();
 	test_claims();

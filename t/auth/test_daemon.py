@@ -104,6 +104,35 @@ def test_lists():
                "the answer of one in order does")
 
 
+def test_dmarc_reject():
+    zone = ZONE + ('_dmarc.example.test TXT "v=DMARC1; p=reject"\n'
+                   '_dmarc.slow.test TIMEOUT\n'
+                   'other.test TXT "v=spf1 ip4:192.0.2.0/24 -all"\n'
+                   'k._domainkey.example.test TIMEOUT\n'
+                   '_dmarc.half.test TXT "v=DMARC1; p=reject"\nhalf.test TIMEOUT TXT\n')
+    signature = ("DKIM-Signature", " v=1; a=rsa-sha256; d=example.test; s=k; h=from; "
+                 "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA")
+
+    def headers(domain, *more):
+        return [("From", " a@" + domain), ("Subject", " "), *more]
+
+    with tap.case("dmarc_reject"), Dns(zone) as dns, \
+            daemon(dns, "evidence_timeout 1s\ndmarc_reject yes\n") as d, d.connect() as p:
+        r = p.message(headers("example.test"), mail="b@other.test")
+        tap.match(r.reply, r"^550 5\.7\.1 ", "a p=reject failure is rejected")
+        r = p.message(headers("example.test"), mail="b@example.test")
+        tap.eq(r.reply, "c", "not one that is aligned")
+        r = p.message(headers("example.test", signature), mail="b@other.test")
+        tap.eq(r.reply, "c", "not when the author's key did not come")
+        r = p.message(headers("slow.test"), mail="b@other.test")
+        tap.eq(r.reply, "c", "not when the record did not come")
+        r = p.message(headers("half.test"), mail="b@half.test")
+        tap.eq(r.reply, "c", "not when SPF of the author's domain did not finish")
+    with tap.case("without dmarc_reject"), Dns(zone) as dns, daemon(dns) as d, d.connect() as p:
+        r = p.message(headers("example.test"), mail="b@other.test")
+        tap.eq(r.reply, "c", "without the setting it is only a symbol")
+
+
 def many(count):
     """Verdicts a second, and how many had their evidence"""
     zone = ["! * delay 500", ZONE]
@@ -114,7 +143,8 @@ def many(count):
         ready = threading.Barrier(count + 1)
 
         def one(i):
-            with d.connect() as p:
+            # Postfix tells the name that it found
+            with d.connect(name="mail.example.test", ptr="mail.example.test") as p:
                 ready.wait(60)
                 results[i] = p.message(mail="a@d%d.example" % i)
 
@@ -147,5 +177,6 @@ def test_many(count=200):
 test_evidence()
 test_silence()
 test_lists()
+test_dmarc_reject()
 test_many()
 sys.exit(tap.done())

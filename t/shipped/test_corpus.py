@@ -3,6 +3,7 @@
 half. The guards stand well clear of what is measured; they are there to
 notice a rule that goes wrong, not to be tuned against."""
 import os
+import re
 import zlib
 
 from shipped import check
@@ -12,13 +13,63 @@ import tap
 GUARDS = {
     "spamassassin": (0.0025, None),
     "lore": (0.0025, None),
-    "foff": (0.0140, None),
-    "phish": (None, 0.45),
+    "lore-direct": (0.0025, 0.25),
+    "foff": (0.0140, 0.25),
+    "phish": (None, 0.50),
 }
+
+LIST_FIELDS = re.compile(
+    rb"(?:list-[\w-]*|precedence|sender|x-mailing-list|mailing-list|return-path|"
+    rb"x-beenthere|x-google-group-id|x-original-sender|x-loop|x-original-to|"
+    rb"delivered-to|arc-[\w-]*):", re.I)
+
+
+def as_direct_mail(raw):
+    """A list message as if its author had written to us: without the list's
+    fields and hops. Lists are exempt from much, private mail is not."""
+    head, _, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
+    fields = re.split(rb"\n(?![ \t])", head)
+    author = next((f for f in fields if f.lower().startswith(b"from:")), b"")
+    address = re.search(rb"[\w.+=-]+@[\w.-]+", author.split(b"<")[-1])
+    received = [f for f in fields if f.lower().startswith(b"received:")]
+    hops = [i for i, f in enumerate(received)
+            if re.search(rb"listexpand|majordomo|googlegroups|by [\w.]*lfdr", f)]
+    received = received[hops[-1] + 1 if hops else 0:]
+    if address is None or not received:
+        return None
+    kept = [f for f in fields if not LIST_FIELDS.match(f)
+            and not f.lower().startswith(b"received:")]
+    return b"\n".join([b"Return-Path: <" + address.group(0) + b">"] + received
+                      + kept) + b"\n\n" + body
+
+
+def direct_mail():
+    """lore in that shape, or None"""
+    lore = tap.corpus("lore")
+    target = os.path.join(tap.BUILD, "corpora", "lore-direct")
+    if lore is None:
+        return None
+    if not os.path.isdir(target):
+        scratch = f"{target}.{os.getpid()}"
+        for label in ("ham", "spam"):
+            os.makedirs(os.path.join(scratch, label))
+        with open(os.path.join(lore, "ORDER"), "rb") as order, \
+                open(os.path.join(scratch, "ORDER"), "wb") as out:
+            for line in order:
+                name = line.rstrip(b"\n").split(b"\t", 1)[1]
+                with open(os.path.join(os.fsencode(lore), name), "rb") as f:
+                    direct = as_direct_mail(f.read())
+                if direct is not None:
+                    with open(os.path.join(os.fsencode(scratch), name), "wb") as f:
+                        f.write(direct)
+                    out.write(line)
+        os.rename(scratch, target)
+    return target
+
 
 ran = False
 for corpus, (most_ham, least_spam) in GUARDS.items():
-    folder = tap.corpus(corpus)
+    folder = direct_mail() if corpus == "lore-direct" else tap.corpus(corpus)
     if folder is None:
         tap.skip(corpus, "the corpus is not at hand")
         continue

@@ -487,9 +487,17 @@ read_entry_field(struct identities *ids, struct span v)
 	/* Postfix, sendmail, qmail */
 	ids->entry_nameless = contains(v, "(unknown [") ||
 	    contains(v, "from unknown (HELO") || contains(v, "(may be forged)");
+	/* sendmail's ([192.0.2.1]); others write a port there and look no
+	 * name up */
 	for (size_t i = 0; !ids->entry_nameless && i + 3 < v.len; i++)
-		ids->entry_nameless = v.ptr[i] == ' ' && v.ptr[i + 1] == '(' &&
-		    v.ptr[i + 2] == '[' && isdigit((unsigned char)v.ptr[i + 3]);
+		if (v.ptr[i] == ' ' && v.ptr[i + 1] == '(' &&
+		    v.ptr[i + 2] == '[') {
+			size_t n = i + 3 + span_find(span_from(v, i + 3), ']');
+
+			ids->entry_nameless = n + 1 < v.len &&
+			    v.ptr[n + 1] == ')' &&
+			    isdigit((unsigned char)v.ptr[i + 3]);
+		}
 	ids->entry_no_tls = (contains(v, " with ESMTP ") ||
 	    contains(v, " with SMTP ") || contains(v, " with esmtp ") ||
 	    contains(v, " with smtp ") ||

@@ -14,7 +14,7 @@ page(const char *name)
 	size_t n;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/man/%s", source != NULL ? source : ".",
+	snprintf(path, sizeof(path), "%s/%s", source != NULL ? source : ".",
 	    name);
 	f = fopen(path, "r");
 	if (f == NULL)
@@ -44,11 +44,13 @@ check_settings(const char *text, const struct setting *table)
 int
 main(void)
 {
-	char *conf = page("spamscore.conf.5"), *daemon = page("spamscored.8");
+	char *conf = page("man/spamscore.conf.5"), *daemon = page("man/spamscored.8");
+	char *readme = page("README.md");
 
-	if (conf == NULL || daemon == NULL) {
+	if (conf == NULL || daemon == NULL || readme == NULL) {
 		free(conf);
 		free(daemon);
+		free(readme);
 		return tap_skip_all("no manual pages beside the build");
 	}
 	check_settings(conf, milter_settings_table);
@@ -64,8 +66,16 @@ main(void)
 		    row->when_tempfail == REPLY_TEMPFAIL ? row->xcode : "");
 		tap_ok(strstr(daemon, line) != NULL,
 		    "spamscored(8) has the row of \"%s\"", row->word);
+		snprintf(line, sizeof(line), "\n| `%s` | %s | %s | %s%s |\n",
+		    row->word, row->meaning,
+		    row->when_accept == REPLY_ACCEPT ? "250" : "451",
+		    row->when_tempfail == REPLY_TEMPFAIL ? "451 " : "250",
+		    row->when_tempfail == REPLY_TEMPFAIL ? row->xcode : "");
+		tap_ok(strstr(readme, line) != NULL,
+		    "README.md has the row of \"%s\"", row->word);
 	}
 	free(conf);
 	free(daemon);
+	free(readme);
 	return tap_done();
 }

@@ -32,8 +32,9 @@ static const struct verb verbs[] = {
 	    "what is remembered of senders" },
 	{ "db", verb_db, "[--config F] [--db F] check | backup FILE | export | "
 	    "import FILE|-", "look after the state database" },
-	{ "doctor", verb_doctor, "[--config F] [--db F] [--json]",
-	    "is everything alive that works unseen" },
+	{ "doctor", verb_doctor, "[--learning] [--host] [--postconf COMMAND]\n"
+	    "       [--config F] [--db F] [--json]",
+	    "is the whole host well, and what mends what is not" },
 	{ "compile", verb_compile,
 	    "[--dir D] [--jobs N] [--config F] [--rules DIR|FILE]...",
 	    "build the databases that make body rules fast" },

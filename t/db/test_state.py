@@ -116,11 +116,11 @@ def with_daemon():
         run("forget", "--user", "ann", "--id", ident)
         tap.match(run("learn", "--spam", "-", stdin=b"no message at all", code=65),
                   "^spamscore: -: ", "what is no message is refused, aloud")
-        tap.match(run("doctor", code=1), r"learning from command: .*failed 1 times.*<-- FAILS",
+        tap.match(run("doctor", "--learning", code=1), r"learning from command: .*failed 1 times.*<-- FAILS",
                   "and the doctor says so")
         tap.match(run("learn", "--spam", "--user", "ann", mail), "3 messages, 3 changed",
                   "learn again")
-        tap.match(run("doctor"), r"daemon: answers\nlearning from command:.*\nmodel:",
+        tap.match(run("doctor", "--learning"), r"daemon: answers\nlearning from command:.*\nmodel:",
                   "the doctor is content after the next success")
     with tap.case("erase"):
         tap.match(run("log", "erase", "--address", "nobody@example.org"), "^0 verdicts",
@@ -152,7 +152,7 @@ def with_daemon():
             for line in answer.splitlines():
                 tap.ok("ok" in json.loads(line) or "error" in json.loads(line),
                        "an answer to %r" % junk[:40])
-        tap.match(run("doctor"), "daemon: answers", "the daemon lives")
+        tap.match(run("doctor", "--learning"), "daemon: answers", "the daemon lives")
     with tap.case("two at once"):
         out = subprocess.run([SPAMSCORE, "db", "--config", d.config_path, "import", "-"],
                              input=b"", capture_output=True, timeout=60, check=False)
@@ -165,7 +165,7 @@ def with_daemon():
 def without_daemon(run):
     mail = os.path.join(DIRECTORY, "mail")
     with tap.case("no daemon"):
-        tap.match(run("doctor"), "daemon: does not run", "the doctor says that none runs")
+        tap.match(run("doctor", "--learning"), "daemon: does not run", "the doctor says that none runs")
         tap.match(run("forget", "--user", "ann", mail), "3 messages, 3 changed",
                   "what was said through the daemon is taken back on the files")
         tap.match(run("learn", "--ham", "--user", "ann", mail + "/1"), "1 messages, 1 changed",

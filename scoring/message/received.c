@@ -440,6 +440,8 @@ bare_ip(struct span s)
 {
 	size_t zone;
 
+	if (s.len == 0)
+		return SPAN_LIT("");
 	if (span_istarts(s, "ipv6:"))
 		s = span_from(s, 5);
 	if (s.len > 0 && s.ptr[0] == '[')

@@ -46,6 +46,8 @@ static const struct {
 	    " -" },
 	{ "mapped address", "from h (h [::ffff:192.0.2.11]) by b with esmtp; Mon, 1 "
 	    "Jan 2024 10:00:00 +0000", "192.0.2.11 h h b - - -" },
+	{ "Hotmail without an address", "from x by y.hotmail.msn.com with HTTP; Mon, 1 "
+	    "Jan 2024 10:00:00 +0000", "- - - y.hotmail.msn.com - - HTTP" },
 	{ "local", "by mx.example.net (Postfix, from userid 1000) id AB12", "ignored" },
 	{ "local, Exim", "from joe by h.example with local (Exim 4.96) id 1rK",
 	    "ignored" },
@@ -85,7 +87,7 @@ test_forms(void)
 		else if (h.ignored)
 			got = h.fetched ? "fetched" : "ignored";
 		else
-			got = arena_printf(a, "%s %s %s %s %s %s %s", h.ip_text,
+			got = arena_printf(a, "%s %s %s %s %s %s %s", dash(h.ip_text),
 			    dash(h.rdns), dash(h.helo), dash(h.by), dash(h.ident),
 			    dash(h.id), dash(h.auth));
 		tap_is_str(got, rows[i].want, rows[i].label);

@@ -573,8 +573,9 @@ html_decode_entities(struct buf *out, struct span text, bool prefix)
 				stop++;
 			cp = entity_value(s, (size_t)(stop - s),
 			    stop < end && *stop == ';');
-			for (const char *t = stop - 1;
-			     cp == 0 && prefix && t > s && t - s < 16; t--) {
+			/* no name of ISO 8859-1 is longer */
+			for (const char *t = stop - s > 6 ? s + 6 : stop - 1;
+			     cp == 0 && prefix && t > s; t--) {
 				cp = entity_value(s, (size_t)(t - s), false);
 				if (cp != 0)
 					stop = t;

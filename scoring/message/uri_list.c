@@ -19,6 +19,9 @@ uri_type_name(enum uri_type t)
 	return "";
 }
 
+/* Texts of <a> that are kept of one URI */
+enum { MAX_ANCHORS = 100 };
+
 /* A set of spans in order of entry */
 struct set {
 	struct span *items;
@@ -80,6 +83,18 @@ set_enter(struct arena *a, struct set *t, struct span s, bool *ret_new)
 	return (long)t->count - 1;
 }
 
+static bool
+set_has(const struct set *t, struct span s)
+{
+	if (t->count == 0)
+		return false;
+	for (size_t k = hash_of(s) & (t->slot_count - 1); t->slots[k] != 0;
+	     k = (k + 1) & (t->slot_count - 1))
+		if (span_eq(t->items[t->slots[k] - 1], s))
+			return true;
+	return false;
+}
+
 struct collect {
 	struct message *m;
 	struct arena *arena;
@@ -131,6 +146,16 @@ add_host(struct arena *a, struct uri *u, struct span host, struct span domain)
 	return rc;
 }
 
+/* There is room for it, or it is there already. */
+static bool
+has_room(struct collect *c, struct span key)
+{
+	if (c->keys.count < c->m->limits.max_uris || set_has(&c->keys, key))
+		return true;
+	c->m->faults |= MESSAGE_TOO_MANY_URIS;
+	return false;
+}
+
 /* The entry of that key; *ret_uri NULL: max_uris was reached */
 static int
 entry(struct collect *c, struct span key, struct uri **ret_uri)
@@ -139,10 +164,8 @@ entry(struct collect *c, struct span key, struct uri **ret_uri)
 	long i;
 
 	*ret_uri = NULL;
-	if (c->keys.count >= c->m->limits.max_uris) {
-		c->m->faults |= MESSAGE_TOO_MANY_URIS;
+	if (!has_room(c, key))
 		return 0;
-	}
 	i = set_enter(c->arena, &c->keys, key, &new);
 	if (i < 0)
 		return -ENOMEM;
@@ -174,9 +197,12 @@ add(struct collect *c, struct span key, unsigned types, bool from_text_line,
 	struct uri *u, found = { 0 };
 	size_t count;
 	bool new;
-	int rc = uri_canonicalize(c->arena, key, wide, c->rules, &forms, &count);
+	int rc;
 
 	*ret_uri = NULL;
+	if (!has_room(c, key))
+		return 0;
+	rc = uri_canonicalize(c->arena, key, wide, c->rules, &forms, &count);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		if (uri_to_domain(c->arena, forms[i], c->rules, &host, &domain))
 			rc = add_host(c->arena, &found, host, domain);
@@ -399,7 +425,8 @@ from_html(struct collect *c)
 			rc = add(c, x->raw, x->types != 0 ? x->types : URI_PARSED,
 			    false, x->wide, &u);
 			for (size_t k = 0; rc == 0 && u != NULL &&
-			     k < x->anchor_count; k++)
+			     k < x->anchor_count &&
+			     u->anchor_count < MAX_ANCHORS; k++)
 				rc = append(c->arena, &u->anchors,
 				    &u->anchor_count, x->anchors[k]);
 		}

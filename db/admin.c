@@ -183,6 +183,7 @@ export_table(sqlite3 *db, const char *table, FILE *out)
 int
 store_export(const char *path, FILE *out, struct error *err)
 {
+	char damaged[300] = "";
 	sqlite3 *db;
 	int rc = open_file(path, &db, err);
 
@@ -191,11 +192,21 @@ store_export(const char *path, FILE *out, struct error *err)
 	/* one snapshot of all tables */
 	sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
 	rc = write_line(out, json_pack("{s:i}", "spamscore_db", schema_version));
-	for (size_t i = 0; rc == 0 && tables[i] != NULL; i++)
+	for (size_t i = 0; rc == 0 && tables[i] != NULL; i++) {
 		rc = export_table(db, tables[i], out);
+		/* of a damaged file, all that can be read */
+		if (rc == -EBADMSG) {
+			snprintf(damaged + strlen(damaged),
+			    sizeof(damaged) - strlen(damaged), " %s", tables[i]);
+			rc = 0;
+		}
+	}
 	if (rc == 0 && fflush(out) != 0)
 		rc = -EIO;
-	if (rc != 0)
+	if (rc == 0 && damaged[0] != '\0')
+		rc = error_set(err, -EBADMSG, "\"%s\" is damaged, rows are missing "
+		    "from%s", path, damaged);
+	else if (rc != 0)
 		error_set(err, rc, "cannot write out \"%s\": %s", path,
 		    rc == -EIO ? strerror(errno) : rc == -ENOMEM ? "no memory" :
 		    sqlite3_errmsg(db));

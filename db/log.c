@@ -113,7 +113,8 @@ store_log_put(struct store *s, const struct log_entry *e)
 		char key[STORE_STORED_KEY];
 		size_t n = identity_store_key(&e->ids[i], key);
 
-		if (n == 0)
+		/* an address would stand here in plain sight */
+		if (n == 0 || (e->keyed && e->ids[i].kind == IDENTITY_ADDRESS))
 			continue;
 		memcpy(at, key, n);
 		at[n] = '\0';

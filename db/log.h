@@ -33,7 +33,8 @@ struct log_entry {
 	double ham, spam; /* what was counted for these by the verdict */
 	const char *const *addresses; /* not filled by reading */
 	size_t address_count;
-	bool keyed; /* mail_from is stored as its keyed hash */
+	bool keyed; /* mail_from is stored as its keyed hash, and address
+		       identities not at all: labels do not reach them */
 	struct span record;
 };
 

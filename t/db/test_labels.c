@@ -290,6 +290,9 @@ test_log(void)
 		.mail_from = "Secret@Example.net", .queue_id = "q",
 		.keyed = true, .message = { 9 }, .record = SPAN_LIT("{}") };
 	const char *address = "secret@example.net";
+	const struct identity keyed_ids[2] = {
+		{ IDENTITY_ADDRESS, "secret@example.net" },
+		{ IDENTITY_SPF, "example.net" } };
 	char wal[140], big[3000];
 	size_t count = 0;
 
@@ -297,6 +300,8 @@ test_log(void)
 	reopen();
 	keyed.addresses = &address;
 	keyed.address_count = 1;
+	keyed.ids = keyed_ids;
+	keyed.id_count = 2;
 	verdict("v1", 1, "shop.example", 0.2, 0, T0);
 	verdict("v2", 2, "shop.example", 0, 0.2, T0 + 60);
 	verdict("v2", 3, "shop.example", 0, 0.2, T0 + 61);

@@ -128,6 +128,36 @@ def with_daemon():
         tap.match(run("log", "erase", "--address", "NEWS@shop.example"), "^6 verdicts",
                   "erase by the author's address")
         tap.eq(rows(run("log", "--json")), [], "the log is empty")
+    with tap.case("correspondents"), d.connect(ip="203.0.113.9") as p:
+        def known():
+            return run("db", "export").count('"table":"correspondent"')
+
+        def send(extra=(), rcpt=("news@shop.example",), **k):
+            p.message(headers(1) + list(extra), BODY, rcpt=rcpt, mail="user@example.org", **k)
+
+        send()
+        send([("Auto-Submitted", " auto-replied")], rcpt=("a@x.example",), auth="user")
+        send([("List-Id", " <x>")], rcpt=("b@x.example",), auth="user")
+        send(rcpt=["r%d@x.example" % i for i in range(30)], auth="user")
+        time.sleep(0.5)
+        tap.eq(known(), 0, "strangers, automatic mail, lists and bulk make none")
+        send([("Auto-Submitted", " no")], auth="user")
+        for _ in range(50):
+            if known():
+                break
+            time.sleep(0.1)
+        tap.eq(known(), 1, "a letter to one makes one")
+        dns = os.path.join(DIRECTORY, "dns")
+        with open(dns, "w", encoding="ascii") as f:
+            f.write('shop.example TXT "v=spf1 ip4:198.51.100.9 -all"\n')
+        explain = ["--explain", "--json", "--db", DIRECTORY + "/state/spamscore.db",
+                   "--dns-data", dns, "--mail-from", "news@shop.example", "-"]
+        got = json.loads(run(*explain, "--ip", "198.51.100.9", stdin=delivered(1)))["reputation"]
+        tap.ok([t["score"] < -2 for t in got if t["identity"] == "correspondent"] == [True],
+               "a reply from there, authenticated, is good", got)
+        got = json.loads(run(*explain, "--ip", "198.51.100.8", stdin=delivered(1)))["reputation"]
+        tap.eq([t for t in got if t["identity"] == "correspondent"], [],
+               "one that only claims to be is not")
     with tap.case("a hostile client of the socket"):
         for junk in (b"\n", b"{}\n", b"[]\n", b"\x00" * 100 + b"\n", b'{"op":"learn"}\n',
                      b'{"op":"learn","size":99999999999}\n', b'{"op":"learn","size":-1}\n',
@@ -194,6 +224,10 @@ def without_daemon(run):
             f.seek(4096)
             f.write(b"\xa5" * 8192)
         run("db", "--db", copy, "check", code=65, label="a damaged file is told")
+        p = subprocess.run([SPAMSCORE, "db", "--db", copy, "--config", run.config, "export"],
+                           capture_output=True, timeout=60, check=False)
+        tap.ok(p.returncode in (0, 65) and b'{"spamscore_db":' in p.stdout,
+               "what can be read of it is written out", p.stderr)
         run("db", "--db", DIRECTORY + "/none.db", "check", code=66, label="no file")
 
 

@@ -22,6 +22,7 @@ enum {
 	MAX_DATABASE_BYTES = 256 * 1024 * 1024,
 	/* what is longer costs libhs minutes and memory; PCRE2 does it */
 	MAX_HS_PATTERN_BYTES = 1024,
+	MAX_HS_OUTLINE_BYTES = 8192,
 };
 
 static const char magic[8] = "SPSHS002";
@@ -130,7 +131,11 @@ hash_key(const struct users *u, unsigned char key[HASH_BYTES])
 	for (size_t i = 0; ok && i < u->count; i++) {
 		struct span s = pattern_text(u->patterns[i]);
 
+		struct span o = pattern_outline(u->patterns[i]);
+
 		ok = EVP_DigestUpdate(c, s.ptr, s.len) &&
+		    EVP_DigestUpdate(c, "", 1) &&
+		    EVP_DigestUpdate(c, o.ptr != NULL ? o.ptr : "", o.len) &&
 		    EVP_DigestUpdate(c, "", 1);
 	}
 	ok = ok && EVP_DigestFinal_ex(c, key, &n);
@@ -280,9 +285,12 @@ hs_text(struct pattern *p)
 	struct buf b;
 	char *text;
 
-	if (s.len > MAX_HS_PATTERN_BYTES)
+	if (s.len > MAX_HS_PATTERN_BYTES && pattern_outline(p).ptr != NULL)
+		s = pattern_outline(p);
+	if (s.len > (s.ptr == pattern_text(p).ptr ? MAX_HS_PATTERN_BYTES :
+						    MAX_HS_OUTLINE_BYTES))
 		return NULL;
-	buf_init(&b, MAX_HS_PATTERN_BYTES * 8);
+	buf_init(&b, MAX_HS_OUTLINE_BYTES * 8);
 	if (is_caseless(s))
 		widen_for_hs(s, &b);
 	else
@@ -299,6 +307,23 @@ hs_text(struct pattern *p)
 	}
 	free(info);
 	return text;
+}
+
+bool
+hs_widths(const char *text, uint32_t *ret_least, uint32_t *ret_most)
+{
+	hs_compile_error_t *e = NULL;
+	hs_expr_info_t *info = NULL;
+
+	if (hs_expression_info(text, HS_FLAG_PREFILTER | HS_FLAG_ALLOWEMPTY,
+		&info, &e) != HS_SUCCESS) {
+		hs_free_compile_error(e);
+		return false;
+	}
+	*ret_least = info->min_width;
+	*ret_most = info->max_width;
+	free(info);
+	return true;
 }
 
 struct builder {
@@ -746,6 +771,15 @@ void
 hs_scratch_free(void *scratch)
 {
 	(void)scratch;
+}
+
+bool
+hs_widths(const char *text, uint32_t *ret_least, uint32_t *ret_most)
+{
+	(void)text;
+	(void)ret_least;
+	(void)ret_most;
+	return false;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #ifndef SCORING_RULES_CANDIDATES_H
 #define SCORING_RULES_CANDIDATES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -35,6 +36,10 @@ struct hs_build {
  * without rules of that kind; -errno. */
 int hs_target_build(const struct ruleset *rs, int kind, const char *dir,
     struct hs_build *ret_build, struct error *err);
+
+/* The least and the most bytes that a PCRE2 pattern can match (most:
+ * UINT32_MAX without end). false: libhs does not know it. */
+bool hs_widths(const char *text, uint32_t *ret_least, uint32_t *ret_most);
 
 typedef void hs_candidate_fn(void *context, uint32_t rule);
 /* Calls fn once for each rule that may match. *scratch is NULL at first and

@@ -67,6 +67,7 @@ struct rule_def {
 	struct span perl; /* bare Perl pattern, "(?i)..." */
 	struct pattern *pattern;
 	bool has_templates, has_captures;
+	struct span outline; /* replaced rules: simpler, matches at least that */
 
 	struct expr expr; /* RULE_META; names are indices into parts */
 	uint32_t *parts;  /* rules, each once */
@@ -156,6 +157,8 @@ struct loader {
 	size_t replace_count, replace_alloc;
 	struct span replace_start, replace_end;
 	struct strmap replace_rules; /* rule name to 1 */
+	struct strmap outlines;	     /* tag to index into replace_values */
+	bool outlining;		     /* replace by outlines */
 	struct strmap if_cache;
 	unsigned depth, files;
 	void *sha; /* EVP_MD_CTX */

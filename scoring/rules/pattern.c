@@ -18,17 +18,31 @@ enum {
 	JIT_STACK_MIN = 32 * 1024,
 	JIT_STACK_MAX = 1024 * 1024,
 	MAX_PATTERN_BYTES = 1024 * 1024,
+	FAST_AFTER = 24,	/* matches with the interpreter */
+	FAST_AFTER_WIDE = 400,
 };
 
-enum pattern_state { PATTERN_NEW, PATTERN_READY, PATTERN_FAILED };
+/*
+ * Machine code takes up to a third of a second to make and pays only when a
+ * pattern is used often, so the interpreter begins. What it answers within
+ * LOW_LIMIT is what machine code would answer; where it does not come to an
+ * end machine code is made and decides, so that results never depend on how
+ * often a pattern was used before.
+ */
+enum pattern_state { PATTERN_NEW, PATTERN_READY, PATTERN_FAST, PATTERN_FAILED };
 
 struct pattern {
 	struct pattern_pool *pool;
 	struct span text; /* PCRE2's language */
+	struct span outline;
 	size_t index;
 	pcre2_code *code; /* NULL until it is needed, when unchecked */
 	struct wide *wide; /* instead of code, when that is too small */
+	pcre2_code *fast;  /* with machine code; a copy, since others may be
+			      reading code meanwhile. Set before the state */
+	struct wide *wide_fast;
 	_Atomic(int) state;
+	_Atomic(unsigned) uses;
 };
 
 struct pattern_pool {
@@ -95,14 +109,22 @@ pattern_pool_new(struct arena *a)
 	return p;
 }
 
+static void
+drop(struct pattern *p)
+{
+	pcre2_code_free(p->code);
+	pcre2_code_free(p->fast);
+	wide_free(p->wide);
+	wide_free(p->wide_fast);
+}
+
 void
 pattern_pool_free(struct pattern_pool *p)
 {
 	if (p == NULL)
 		return;
 	for (size_t i = 0; i < p->count; i++) {
-		pcre2_code_free(p->patterns[i]->code);
-		wide_free(p->patterns[i]->wide);
+		drop(p->patterns[i]);
 	}
 	pcre2_compile_context_free(p->compile);
 	pcre2_maketables_free(NULL, p->tables);
@@ -125,6 +147,18 @@ struct span
 pattern_text(const struct pattern *p)
 {
 	return p->text;
+}
+
+struct span
+pattern_outline(const struct pattern *p)
+{
+	return p->outline;
+}
+
+void
+pattern_set_outline(struct pattern *p, struct span outline)
+{
+	p->outline = outline;
 }
 
 size_t
@@ -160,13 +194,6 @@ compile(struct pattern_pool *pool, struct pattern *p, struct error *err)
 	    number == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL,
 	    "%s at offset %zu, near \"%.*s\"", (char *)reason, (size_t)at,
 	    (int)(text.len - at < 24 ? text.len - at : 24), text.ptr + at);
-}
-
-static void
-drop(struct pattern *p)
-{
-	pcre2_code_free(p->code);
-	wide_free(p->wide);
 }
 
 static int
@@ -283,15 +310,52 @@ pattern_free_alone(struct pattern *p)
 	free(p);
 }
 
-/* Machine code is made when a pattern first meets mail: most patterns of a
- * large set wait behind a prefilter and never do. */
+bool
+pattern_first_bytes(struct pattern_pool *pool, struct span perl,
+    unsigned char ret_bits[32])
+{
+	const uint8_t *bits = NULL;
+	pcre2_code *code;
+	PCRE2_SIZE at;
+	uint32_t type = 0, unit = 0, min = 0;
+	struct buf b;
+	int number;
+	bool ok = false;
+
+	buf_init(&b, MAX_PATTERN_BYTES);
+	pattern_translate(perl, &b);
+	code = b.failed ? NULL :
+			  pcre2_compile((PCRE2_SPTR)b.ptr, b.len, PCRE2_CASELESS,
+			      &number, &at, pool->compile);
+	buf_done(&b);
+	if (code == NULL)
+		return false;
+	pcre2_pattern_info(code, PCRE2_INFO_MINLENGTH, &min);
+	pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, &bits);
+	pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODETYPE, &type);
+	pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODEUNIT, &unit);
+	memset(ret_bits, 0, 32);
+	if (min > 0 && bits != NULL) {
+		memcpy(ret_bits, bits, 32);
+		ok = true;
+	} else if (min > 0 && type == 1) {
+		uint8_t other = pool->tables[256 + (unit & 0xFF)];
+
+		ret_bits[(unit & 0xFF) / 8] |= (unsigned char)(1 << unit % 8);
+		ret_bits[other / 8] |= (unsigned char)(1 << other % 8);
+		ok = true;
+	}
+	pcre2_code_free(code);
+	return ok;
+}
+
 static bool
 make_ready(struct pattern *p)
 {
 	int state = atomic_load_explicit(&p->state, memory_order_acquire);
 
 	if (state != PATTERN_NEW)
-		return state == PATTERN_READY;
+		return state != PATTERN_FAILED;
 	pthread_mutex_lock(&p->pool->lock);
 	state = atomic_load_explicit(&p->state, memory_order_relaxed);
 	if (state == PATTERN_NEW) {
@@ -299,14 +363,48 @@ make_ready(struct pattern *p)
 		if (p->code == NULL && p->wide == NULL &&
 		    compile(p->pool, p, NULL) != 0)
 			state = PATTERN_FAILED;
-		else if (p->wide != NULL)
-			wide_jit(p->wide);
-		else /* where there is no JIT the interpreter does the same */
-			(void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
 		atomic_store_explicit(&p->state, state, memory_order_release);
 	}
 	pthread_mutex_unlock(&p->pool->lock);
-	return state == PATTERN_READY;
+	return state != PATTERN_FAILED;
+}
+
+/* Where machine code cannot be made the interpreter goes on for good. */
+static void
+make_fast(struct pattern *p)
+{
+	pthread_mutex_lock(&p->pool->lock);
+	if (atomic_load_explicit(&p->state, memory_order_relaxed) ==
+	    PATTERN_READY) {
+		if (p->wide != NULL) {
+			p->wide_fast = wide_copy(p->wide);
+			if (p->wide_fast != NULL)
+				wide_jit(p->wide_fast);
+		} else {
+			p->fast = pcre2_code_copy(p->code);
+			if (p->fast != NULL)
+				(void)pcre2_jit_compile(p->fast,
+				    PCRE2_JIT_COMPLETE);
+		}
+		atomic_store_explicit(&p->state, PATTERN_FAST,
+		    memory_order_release);
+	}
+	pthread_mutex_unlock(&p->pool->lock);
+}
+
+static bool
+is_fast(struct pattern *p)
+{
+	unsigned limit = p->wide != NULL ? FAST_AFTER_WIDE : FAST_AFTER;
+
+	if (atomic_load_explicit(&p->state, memory_order_acquire) ==
+	    PATTERN_FAST)
+		return true;
+	if (atomic_fetch_add_explicit(&p->uses, 1, memory_order_relaxed) <
+	    limit)
+		return false;
+	make_fast(p);
+	return true;
 }
 
 void
@@ -365,6 +463,7 @@ struct search {
 	struct match_budget *budget;
 	struct span subject;
 	const PCRE2_SIZE *groups;
+	bool slow; /* with the interpreter */
 };
 
 /* One call with one limit over the starting positions from..last. */
@@ -376,18 +475,24 @@ try(struct search *x, size_t from, size_t last, uint32_t options,
 	struct span s = x->subject;
 	int r;
 
+	pcre2_code *code = x->slow || x->pattern->fast == NULL ?
+	    x->pattern->code : x->pattern->fast;
+
+	if (x->slow)
+		options |= PCRE2_NO_JIT;
 	if (x->pattern->wide != NULL)
-		return wide_match(x->pattern->wide, m->wide, from, last,
-		    options, limit, x->budget->heap_limit_kb, &x->groups);
+		return wide_match(x->slow || x->pattern->wide_fast == NULL ?
+			x->pattern->wide : x->pattern->wide_fast, m->wide, from,
+		    last, options, limit, x->budget->heap_limit_kb, &x->groups);
 	pcre2_set_match_limit(m->context, limit);
 	pcre2_set_offset_limit(m->context, last);
-	r = pcre2_match(x->pattern->code, (PCRE2_SPTR)s.ptr, s.len, from,
-	    options, m->data, m->context);
+	r = pcre2_match(code, (PCRE2_SPTR)s.ptr, s.len, from, options, m->data,
+	    m->context);
 	/* deep recursion overflows the machine stack that JIT was given; the
 	 * interpreter keeps its frames on the heap, within heap_limit */
 	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
-		r = pcre2_match(x->pattern->code, (PCRE2_SPTR)s.ptr, s.len,
-		    from, options | PCRE2_NO_JIT, m->data, m->context);
+		r = pcre2_match(code, (PCRE2_SPTR)s.ptr, s.len, from,
+		    options | PCRE2_NO_JIT, m->data, m->context);
 	x->groups = pcre2_get_ovector_pointer(m->data);
 	return r;
 }
@@ -436,7 +541,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
     struct span s, size_t from, bool not_empty, struct span *groups,
     size_t group_count)
 {
-	struct search x = { p, m, b, s, NULL };
+	struct search x = { p, m, b, s, NULL, false };
 	uint32_t options = not_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
 	const PCRE2_SIZE *at;
 	int r;
@@ -457,10 +562,19 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 	}
 	b->steps += 1 + (s.len - from) / BYTES_A_STEP;
 	pcre2_set_heap_limit(m->context, b->heap_limit_kb);
+	x.slow = !is_fast(p);
+	if (x.slow) {
+		r = try(&x, from, s.len, options, LOW_LIMIT);
+		if (r == PCRE2_ERROR_NOMATCH || r >= 0)
+			goto answer;
+		make_fast(p);
+		x.slow = false;
+	}
 	r = try(&x, from, s.len, options,
 	    b->match_limit < LOW_LIMIT ? (uint32_t)b->match_limit : LOW_LIMIT);
 	if (r == PCRE2_ERROR_MATCHLIMIT && b->match_limit > LOW_LIMIT)
 		r = try_slowly(&x, from, options);
+answer:
 	if (r == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;
 	if (r == PCRE2_ERROR_NOMEMORY)

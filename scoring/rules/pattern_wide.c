@@ -66,6 +66,22 @@ wide_compile(struct span text, uint32_t options, const uint8_t *fold,
 	return 0;
 }
 
+struct wide *
+wide_copy(const struct wide *w)
+{
+	struct wide *copy = calloc(1, sizeof(*copy));
+
+	if (copy == NULL)
+		return NULL;
+	/* keeps the tables of its own, so either may go first */
+	copy->code = pcre2_code_copy_with_tables(w->code);
+	if (copy->code == NULL) {
+		free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
 void
 wide_jit(struct wide *w)
 {

@@ -16,6 +16,8 @@ struct wide_matcher; /* one a thread */
 /* PCRE2's error number, 0 on success. options are PCRE2's. */
 int wide_compile(struct span text, uint32_t options, const uint8_t *fold,
     size_t max_bytes, struct wide **ret_wide);
+/* With the same patterns, for wide_jit(). NULL: no memory */
+struct wide *wide_copy(const struct wide *w);
 void wide_jit(struct wide *w);
 void wide_free(struct wide *w);
 

@@ -71,7 +71,7 @@ load(struct eval_loader *l, void **ret_state)
 static bool
 contains(struct span text, struct span word)
 {
-	return word.len != 0 &&
+	return word.len != 0 && text.ptr != NULL &&
 	    memmem(text.ptr, text.len, word.ptr, word.len) != NULL;
 }
 

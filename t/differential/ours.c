@@ -1,7 +1,7 @@
 /*
  * What our ruleset finds: a line a message, "path score RULE=count ...",
  * sub-rules included, as theirs.pl prints. Offline, score set 0. Arguments:
- * [-c compiled_dir] rules-directory; paths on stdin.
+ * [-c compiled_dir] rules...; paths on stdin.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -97,7 +97,6 @@ main(int argc, char **argv)
 	struct ruleset_options o = { .keep_going = true };
 	struct rules g = { .arena = arena_new(1 << 30) };
 	struct arena *a = arena_new(64 << 20);
-	const char *path;
 	struct settings_room room = { scoring_settings_table, &g.settings };
 	struct diags diags;
 	struct error err;
@@ -109,15 +108,14 @@ main(int argc, char **argv)
 		argv += 2;
 		argc -= 2;
 	}
-	if (argc != 2 || a == NULL || g.arena == NULL)
+	if (argc < 2 || a == NULL || g.arena == NULL)
 		return 64;
 	diags_init(&diags, a);
 	scoring_settings_init(&g.settings, a);
 	o.rooms = &room;
 	o.room_count = 1;
-	path = argv[1];
-	o.paths = &path;
-	o.path_count = 1;
+	o.paths = (const char *const *)argv + 1;
+	o.path_count = (size_t)argc - 1;
 	if (ruleset_load(&o, &diags, &g.rs, &err) != 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;

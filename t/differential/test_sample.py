@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The stock rules, rule by rule, against Debian's SpamAssassin.
 
-usage: test_sample.py OURS [--all]
+usage: test_sample.py OURS [--all SPAMSCORE]
 
 Takes a sample of each corpus under $SPAMSCORE_SHARED (with --all: every
 message, as a benchmark), lets SpamAssassin (offline, no Bayes) and our
@@ -84,18 +84,30 @@ def main():
     if not samples:
         skip('no corpora under $SPAMSCORE_SHARED')
     every = [p for paths in samples.values() for p in paths]
-    out, their_cpu = run(['perl', os.path.join(HERE, 'theirs.pl'), site, RULES],
-                         every)
+    more = os.path.join(HERE, 'departures.cf')
+    out, their_cpu = run(['perl', os.path.join(HERE, 'theirs.pl'), site, RULES,
+                          more], every)
     with open(os.path.join(work, 'theirs.txt'), 'w',
               errors='surrogateescape') as f:
         f.write(out)
-    out, our_cpu = run([ours, RULES], every)
+    failed = 0
+    out, our_cpu = run([ours, RULES, more], every)
     with open(os.path.join(work, 'ours.txt'), 'w',
               errors='surrogateescape') as f:
         f.write(out)
+    our_fast = None
+    if everything and len(sys.argv) > 3:
+        compiled = os.path.join(work, 'compiled')
+        os.makedirs(compiled, exist_ok=True)
+        subprocess.run([sys.argv[3], 'compile', '--rules', RULES, '--rules',
+                        more, '--dir', compiled], stdout=subprocess.DEVNULL)
+        again, our_fast = run([ours, '-c', compiled, RULES, more], every)
+        print('# with libhs: the same hits' if again == out else
+              '# with libhs: OTHER HITS')
+        failed += again != out
     theirs = compare.read(os.path.join(work, 'theirs.txt'))
     mine = compare.read(os.path.join(work, 'ours.txt'))
-    failed = tests = 0
+    tests = 0
     for name, paths in samples.items():
         a = {p: theirs[p] for p in paths if p in theirs}
         both, x, y, _, examples, near, messages = compare.compare(a, mine)
@@ -116,6 +128,9 @@ def main():
     print(f'# CPU a message: theirs {their_cpu / len(every) * 1000:.2f} ms, '
           f'ours {our_cpu / len(every) * 1000:.3f} ms, '
           f'1/{their_cpu / max(our_cpu, 1e-6):.0f} (PCRE2 alone)')
+    if our_fast is not None:
+        print(f'# with libhs {our_fast / len(every) * 1000:.3f} ms, '
+              f'1/{their_cpu / max(our_fast, 1e-6):.0f}')
     print(f'1..{tests}')
     sys.exit(failed != 0)
 

@@ -1,20 +1,22 @@
 #!/usr/bin/perl
 # What Mail::SpamAssassin finds, offline and without Bayes: a line a message,
 # "path score RULE=count ...", sub-rules included. Arguments: the directory of
-# plugin lists (*.pre), the directory of rules, files.
+# plugin lists (*.pre), the directory of rules, a file of further rules,
+# messages (none: their paths on stdin).
 use strict;
 use warnings;
 use Mail::SpamAssassin;
 use Time::HiRes qw(clock);
 
-my ($site, $rules, @files) = @ARGV;
+my ($site, $rules, $more, @files) = @ARGV;
+my $extra = do { local (@ARGV, $/) = ($more); <> };
 @files = map { chomp; $_ } <STDIN> unless @files;
 my $sa = Mail::SpamAssassin->new({
     rules_filename => $rules, site_rules_filename => $site,
     userprefs_filename => '/dev/null', dont_copy_prefs => 1,
     local_tests_only => 1, home_dir_for_helpers => '/nonexistent',
     username => 'nobody', debug => $ENV{SA_DEBUG} // 0,
-    post_config_text => "use_bayes 0\nuse_learner 0\n",
+    post_config_text => "use_bayes 0\nuse_learner 0\n$extra",
 });
 $sa->init(1);
 my $start = clock();

@@ -133,6 +133,11 @@ size_t cli_arena_bytes(const struct engine *e);
  * text in err: EX_NOINPUT, EX_IOERR, EX_OSERR. */
 int cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
     size_t *ret_full_size, struct error *err);
+/* The same, and what lies behind max_bytes goes to rest in pieces, if it is
+ * not NULL; *ret_buf is complete by then. */
+typedef void cli_rest(void *arg, const char *p, size_t n);
+int cli_read_file_rest(const char *path, size_t max_bytes, struct buf *ret_buf,
+    size_t *ret_full_size, cli_rest *rest, void *arg, struct error *err);
 
 /* Judges one file with what is open. EX_OK; EX_DATAERR: no message; others
  * as cli_read_file. raw keeps the bytes that the run points into. */

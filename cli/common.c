@@ -64,7 +64,7 @@ cli_finish(int code)
 
 /* Reads on to the end without keeping it: only the size counts. */
 static int
-count_rest(int fd, size_t *size)
+count_rest(int fd, size_t *size, cli_rest *rest, void *arg)
 {
 	static _Thread_local char skip[65536];
 	ssize_t n;
@@ -75,6 +75,8 @@ count_rest(int fd, size_t *size)
 		if (n == -1)
 			return -errno;
 		*size += (size_t)n;
+		if (rest != NULL)
+			rest(arg, skip, (size_t)n);
 	}
 	return 0;
 }
@@ -82,6 +84,14 @@ count_rest(int fd, size_t *size)
 int
 cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
     size_t *ret_full_size, struct error *err)
+{
+	return cli_read_file_rest(path, max_bytes, ret_buf, ret_full_size, NULL,
+	    NULL, err);
+}
+
+int
+cli_read_file_rest(const char *path, size_t max_bytes, struct buf *ret_buf,
+    size_t *ret_full_size, cli_rest *rest, void *arg, struct error *err)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	int fd = is_stdin ? STDIN_FILENO :
@@ -115,11 +125,11 @@ cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
 		size += (size_t)n;
 	}
 	if (r == 0 && size == max_bytes) {
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    (uintmax_t)st.st_size >= size)
+		if (rest == NULL && fstat(fd, &st) == 0 &&
+		    S_ISREG(st.st_mode) && (uintmax_t)st.st_size >= size)
 			size = (size_t)st.st_size;
 		else
-			r = count_rest(fd, &size);
+			r = count_rest(fd, &size, rest, arg);
 	}
 	if (!is_stdin)
 		close(fd);

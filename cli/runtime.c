@@ -283,6 +283,24 @@ runtime_close(struct runtime *rt)
 	*rt = (struct runtime){ 0 };
 }
 
+/* A message over scan_size: signatures are verified over all of it */
+struct rest {
+	struct gather *gather;
+	const struct buf *head;
+	bool begun;
+};
+
+static void
+rest_take(void *arg, const char *p, size_t n)
+{
+	struct rest *rest = arg;
+
+	if (!rest->begun)
+		gather_begin_overflow(rest->gather, buf_span(rest->head));
+	rest->begun = true;
+	gather_body(rest->gather, span_of(p, n));
+}
+
 int
 runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
     struct buf *raw, struct engine_run *ret_run, struct error *err)
@@ -294,11 +312,23 @@ runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
 		.now = rt->now >= 0 ? rt->now : (int64_t)time(NULL),
 		.arena = a,
 	};
-	int r = cli_read_file(path, scan, raw, &rq.full_size_bytes, err);
+	struct rest rest = { .head = raw };
+	int r;
 
-	if (r != EX_OK)
+	rq.gather = rest.gather = gather_new(&rt->sources,
+	    engine_settings(rt->engine), a);
+	if (rq.gather == NULL) {
+		error_set(err, -ENOMEM, "out of memory");
+		return EX_OSERR;
+	}
+	r = cli_read_file_rest(path, scan, raw, &rq.full_size_bytes,
+	    rt->dns != NULL ? rest_take : NULL, &rest, err);
+	if (r != EX_OK) {
+		gather_free(rq.gather);
 		return r;
+	}
 	rq.raw = buf_span(raw);
 	r = engine_judge(rt->engine, &rq, ret_run, err);
+	gather_free(rq.gather);
 	return r == 0 ? EX_OK : r == -EINVAL ? EX_DATAERR : EX_OSERR;
 }

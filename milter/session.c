@@ -208,18 +208,28 @@ session_rcpt(struct session *s, const char *forward_path)
 		t->rcpt_count++;
 }
 
-/* Counts n bytes and keeps those that scan_size has room for. */
+/* Counts n bytes and keeps those that scan_size has room for; the others are
+ * only seen by what verifies signatures. */
 static void
 keep(struct transaction *t, const char *p, size_t n)
 {
 	size_t room = t->raw.cap - t->raw.len;
+	size_t take = n < room ? n : room;
 
 	t->size_bytes += n;
 	if (!t->judged || t->failure != FAILURE_NONE)
 		return;
-	buf_add(&t->raw, p, n < room ? n : room);
-	if (t->raw.failed)
+	buf_add(&t->raw, p, take);
+	if (t->raw.failed) {
 		fail(t, FAILURE_MEMORY, "out of memory for the message");
+		return;
+	}
+	if (take == n)
+		return;
+	if (!t->overflow)
+		gather_begin_overflow(t->gather, buf_span(&t->raw));
+	t->overflow = true;
+	gather_body(t->gather, span_of(p + take, n - take));
 }
 
 void
@@ -265,6 +275,8 @@ session_end_of_header(struct session *s)
 		keep(t, ">\n", 2);
 	}
 	keep(t, "\n", 1);
+	if (t->gather != NULL)
+		gather_continue(t->gather);
 }
 
 void

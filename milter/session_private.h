@@ -11,6 +11,7 @@ struct transaction {
 	struct arena *arena, *edit_arena;
 	struct buf raw;	       /* LF line ends, at most scan_size */
 	size_t size_bytes;     /* of the whole message, in that form */
+	bool overflow;	       /* it is longer than raw may be */
 	size_t field_count;
 	bool pending_cr;       /* a body chunk ended in CR */
 	struct edits edits;

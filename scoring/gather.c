@@ -50,6 +50,24 @@ gather_begin(struct gather *g, const struct envelope *so_far)
 		auth_begin_mail_from(g->auth, so_far->mail_from);
 }
 
+void
+gather_continue(struct gather *g)
+{
+	auth_continue(g->auth);
+}
+
+void
+gather_begin_overflow(struct gather *g, struct span head)
+{
+	auth_begin_overflow(g->auth, head);
+}
+
+void
+gather_body(struct gather *g, struct span more)
+{
+	auth_body(g->auth, more);
+}
+
 /* What the state database remembers. A fault of it is no fault of the
  * message: scoring goes on without. */
 static int

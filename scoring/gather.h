@@ -28,6 +28,12 @@ struct gather *gather_new(const struct gather_sources *sources,
 void gather_free(struct gather *g);
 /* The connection's and transaction's beginning, as it becomes known. */
 void gather_begin(struct gather *g, const struct envelope *so_far);
+/* Goes on with lookups that follow from answers, without waiting. */
+void gather_continue(struct gather *g);
+/* A message longer than what will be judged: its head, which stays where it
+ * is, then the rest as it comes (scoring/auth/auth.h). */
+void gather_begin_overflow(struct gather *g, struct span head);
+void gather_body(struct gather *g, struct span more);
 /* 0 or -ENOMEM */
 int gather_finish(struct gather *g, const struct envelope *envelope,
     struct message *m, const struct relays *relays,

@@ -94,6 +94,7 @@ auth_free(struct auth *x)
 {
 	if (x == NULL)
 		return;
+	dkim_drop(x);
 	dns_session_free(x->dns);
 	dns_session_free(x->probes);
 	x->dns = x->probes = NULL;
@@ -321,6 +322,37 @@ auth_begin_mail_from(struct auth *x, const char *mail_from)
 	sender_domain_begin(x);
 	begin_spf(x);
 	step(x);
+}
+
+void
+auth_continue(struct auth *x)
+{
+	step(x);
+}
+
+void
+auth_begin_overflow(struct auth *x, struct span head)
+{
+	const struct scoring_settings *s = x->settings;
+	struct message_limits limits = {
+		.scan_bytes = head.len,
+		.max_fields = (size_t)s->max_fields,
+		.max_mime_depth = (unsigned)s->max_mime_depth,
+		.max_mime_parts = (unsigned)s->max_mime_parts,
+		.max_uris = (unsigned)s->max_uris,
+	};
+	struct message *m;
+
+	/* what is no message is none later either, and said then */
+	if (!dns_session_offline(x->dns) && message_parse(x->arena, head,
+	    head.len, &limits, &m, NULL) == 0)
+		dkim_overflow(x, m);
+}
+
+void
+auth_body(struct auth *x, struct span more)
+{
+	dkim_more(x, more);
 }
 
 static int

@@ -40,6 +40,15 @@ void auth_begin_client_name(struct auth *x, const char *name);
 void auth_begin_helo(struct auth *x, const char *helo);
 void auth_begin_mail_from(struct auth *x, const char *mail_from);
 
+/* Goes on with what the answers so far allow, without waiting. */
+void auth_continue(struct auth *x);
+/* For a message longer than auth_finish() will see: once its head, all that
+ * was kept, then all of the rest as it comes, so that DKIM can still be
+ * verified. The head must stay where it is until auth_finish(). Without
+ * these calls the signatures of such a message are not run. */
+void auth_begin_overflow(struct auth *x, struct span head);
+void auth_body(struct auth *x, struct span more);
+
 /* Everything else, then wait. questions may be NULL. Fills all but the
  * store's part of *e; e->now must be set (DKIM expiry uses it). */
 int auth_finish(struct auth *x, const struct envelope *envelope,

@@ -86,6 +86,10 @@ int sender_domain_finish(struct auth *x, struct evidence *e);
 int dkim_context_new(struct auth_context *c, struct error *err);
 void dkim_context_free(struct auth_context *c);
 void dkim_begin(struct auth *x, struct message *m);
+/* A message longer than m, and what comes behind m. */
+void dkim_overflow(struct auth *x, struct message *m);
+void dkim_more(struct auth *x, struct span body);
+void dkim_drop(struct auth *x);
 int dkim_finish(struct auth *x, struct message *m, struct evidence *e);
 void arc_begin(struct auth *x, struct message *m);
 int arc_finish(struct auth *x, struct message *m, struct evidence *e);

@@ -37,6 +37,9 @@ struct dkim_run {
 	struct auth *auth;
 	struct signature *list;
 	size_t count;
+	DKIM *handle;		/* once the header was fed */
+	size_t fed_bytes;	/* of the message: header, then body */
+	char last;		/* byte of the body */
 	bool no_memory;
 };
 
@@ -96,8 +99,11 @@ signatures_find(struct auth *x, struct message *m, struct dkim_run *run)
 void
 dkim_begin(struct auth *x, struct message *m)
 {
-	struct dkim_run *run = ARENA_NEW(x->arena, struct dkim_run);
+	struct dkim_run *run;
 
+	if (x->dkim != NULL) /* a long message was begun before */
+		return;
+	run = ARENA_NEW(x->arena, struct dkim_run);
 	if (run == NULL) {
 		x->no_memory = true;
 		return;
@@ -194,12 +200,17 @@ int
 dkim_context_new(struct auth_context *c, struct error *err)
 {
 	uint64_t drift = DKIM_CLOCK_DRIFT;
+	/* no key is asked for before the end of the message: the header of a
+	 * long one is fed while its body still comes */
+	u_int flags = DKIM_LIBFLAGS_DELAYSIGPROC;
 	u_int min_bits = DKIM_MIN_KEY_BITS;
 
 	c->dkim = dkim_init(NULL, NULL);
 	if (c->dkim == NULL)
 		return error_set(err, -ENOMEM, "cannot start libopendkim");
-	if (dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &drift,
+	if (dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags,
+		sizeof(flags)) != DKIM_STAT_OK ||
+	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &drift,
 		sizeof(drift)) != DKIM_STAT_OK ||
 	    dkim_options(c->dkim, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
 		&min_bits, sizeof(min_bits)) != DKIM_STAT_OK ||
@@ -217,14 +228,16 @@ dkim_context_free(struct auth_context *c)
 	c->dkim = NULL;
 }
 
-/* Line ends as on the wire: the message may have come with bare LF. */
+/* Line ends as on the wire: the message may have come with bare LF. before
+ * is the byte in front of s. */
 static void
-add_crlf(struct buf *out, struct span s)
+add_crlf(struct buf *out, struct span s, char before)
 {
 	size_t start = 0;
 
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] != '\n' || (i > 0 && s.ptr[i - 1] == '\r'))
+		if (s.ptr[i] != '\n' ||
+		    (i > 0 ? s.ptr[i - 1] : before) == '\r')
 			continue;
 		buf_add(out, s.ptr + start, i - start);
 		buf_add(out, "\r\n", 2);
@@ -243,12 +256,11 @@ is_ours(const struct dkim_run *run, size_t field_index)
 }
 
 static void
-feed(DKIM *dkim, const struct dkim_run *run, struct message *m)
+feed_header(struct dkim_run *run, struct message *m)
 {
 	struct buf line;
-	struct span body = span_from(m->raw, m->body_offset);
 
-	buf_init(&line, m->raw.len * 2 + 16);
+	buf_init(&line, m->body_offset * 2 + 16);
 	for (size_t i = 0; i < m->field_count; i++) {
 		const struct field *f = &m->fields[i];
 
@@ -258,27 +270,75 @@ feed(DKIM *dkim, const struct dkim_run *run, struct message *m)
 		buf_reset(&line);
 		buf_add_span(&line, f->name);
 		buf_add_char(&line, ':');
-		add_crlf(&line, f->raw);
+		add_crlf(&line, f->raw, ':');
 		/* a field that the library takes for none is in no hash */
 		if (!line.failed && line.len != 0)
-			dkim_header(dkim, (u_char *)line.ptr, line.len);
+			dkim_header(run->handle, (u_char *)line.ptr, line.len);
 	}
-	dkim_eoh(dkim);
+	dkim_eoh(run->handle);
+	run->fed_bytes = m->body_offset;
+	buf_done(&line);
+}
+
+static void
+feed_body(struct dkim_run *run, struct span body)
+{
+	struct buf chunk;
+
+	buf_init(&chunk, 2 * 65536);
 	while (body.len > 0) {
 		size_t n = body.len < 65536 ? body.len : 65536;
 
-		/* never cut between CR and LF */
-		if (n < body.len && body.ptr[n - 1] == '\r')
-			n++;
-		buf_reset(&line);
-		add_crlf(&line, span_of(body.ptr, n));
-		if (line.failed)
-			break;
-		dkim_body(dkim, (u_char *)line.ptr, line.len);
+		buf_reset(&chunk);
+		add_crlf(&chunk, span_of(body.ptr, n), run->last);
+		run->no_memory |= chunk.failed;
+		dkim_body(run->handle, (u_char *)chunk.ptr, chunk.len);
+		run->last = body.ptr[n - 1];
+		run->fed_bytes += n;
 		body = span_from(body, n);
 	}
-	dkim_eom(dkim, NULL);
-	buf_done(&line);
+	buf_done(&chunk);
+}
+
+/* Header and body as far as they are in m. False: no memory. */
+static bool
+feed(struct auth *x, struct dkim_run *run, struct message *m)
+{
+	DKIM_STAT status;
+
+	run->handle = dkim_verify(x->context->dkim, (const u_char *)"message",
+	    NULL, &status);
+	if (run->handle == NULL)
+		return false;
+	dkim_set_user_context(run->handle, run);
+	feed_header(run, m);
+	feed_body(run, span_from(m->raw, m->body_offset));
+	return true;
+}
+
+void
+dkim_overflow(struct auth *x, struct message *m)
+{
+	if (x->dkim != NULL || (m->faults & MESSAGE_NO_BODY))
+		return;
+	dkim_begin(x, m);
+	if (x->dkim != NULL && x->dkim->count > 0 && !feed(x, x->dkim, m))
+		x->no_memory = true;
+}
+
+void
+dkim_more(struct auth *x, struct span body)
+{
+	if (x->dkim != NULL && x->dkim->handle != NULL)
+		feed_body(x->dkim, body);
+}
+
+void
+dkim_drop(struct auth *x)
+{
+	if (x->dkim != NULL && x->dkim->handle != NULL)
+		dkim_free(x->dkim->handle);
+	x->dkim = NULL;
 }
 
 static void
@@ -291,8 +351,9 @@ set(struct dkim_evidence *d, enum auth_result result, const char *reason)
 /* Does l= end before the (canonical) body does? The library's own count is of
  * the body before canonicalisation. */
 static bool
-leaves_uncovered(const struct tags *t, struct span body)
+leaves_uncovered(const struct tags *t, const struct message *m)
 {
+	struct span body = span_from(m->raw, m->body_offset);
 	struct span l = tags_get(t, "l"), c = tags_get(t, "c");
 	size_t slash = span_find(c, '/');
 	bool relaxed = slash < c.len &&
@@ -302,15 +363,16 @@ leaves_uncovered(const struct tags *t, struct span body)
 
 	if (l.ptr == NULL)
 		return false;
-	if (!tags_number(l, &limit))
+	/* of a long body only a part is here: no one puts l= behind that */
+	if (!tags_number(l, &limit) || (m->faults & MESSAGE_TRUNCATED))
 		return true;
 	return canon_body(NULL, body, relaxed, 0, &ok) > (size_t)limit;
 }
 
 /* What the library found out about the signature itself */
 static void
-verdict_of(DKIM_SIGINFO *info, struct signature *sig, struct span body,
-    struct dkim_evidence *d)
+verdict_of(DKIM_SIGINFO *info, struct signature *sig,
+    const struct message *m, struct dkim_evidence *d)
 {
 	unsigned flags = dkim_sig_getflags(info);
 	int error = dkim_sig_geterror(info);
@@ -320,7 +382,7 @@ verdict_of(DKIM_SIGINFO *info, struct signature *sig, struct span body,
 		d->key_bits = bits;
 	d->secure = sig->key_secure;
 	d->test_key = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
-	d->body_uncovered = leaves_uncovered(&sig->tags, body);
+	d->body_uncovered = leaves_uncovered(&sig->tags, m);
 	if (dns_status_is_temporary(sig->key_status)) {
 		set(d, AUTH_TEMPERROR, dns_status_name(sig->key_status));
 		d->check = auth_check_of(sig->key_status);
@@ -443,8 +505,6 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 	const char *fault;
 	DKIM_SIGINFO **infos = NULL;
 	int info_count = 0;
-	DKIM_STAT status;
-	DKIM *dkim;
 
 	if (run == NULL)
 		return -ENOMEM;
@@ -456,7 +516,8 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 		describe(x, &run->list[i], &e->dkim[i]);
 	if (run->count == 0)
 		return x->no_memory ? -ENOMEM : 0;
-	if (dns_session_offline(x->dns) || (m->faults & MESSAGE_TRUNCATED)) {
+	if (dns_session_offline(x->dns) || ((m->faults & MESSAGE_TRUNCATED) &&
+	    (run->handle == NULL || run->fed_bytes != m->size_bytes))) {
 		for (size_t i = 0; i < run->count; i++) {
 			e->dkim[i].check = (struct check){ CHECK_NOT_RUN,
 				dns_session_offline(x->dns) ? "offline" :
@@ -466,13 +527,10 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 		return x->no_memory ? -ENOMEM : 0;
 	}
 	fault = from_fault(x, m);
-	dkim = dkim_verify(x->context->dkim, (const u_char *)"message", NULL,
-	    &status);
-	if (dkim == NULL)
+	if (run->handle == NULL && !feed(x, run, m))
 		return -ENOMEM;
-	dkim_set_user_context(dkim, run);
-	feed(dkim, run, m);
-	if (dkim_getsiglist(dkim, &infos, &info_count) != DKIM_STAT_OK)
+	dkim_eom(run->handle, NULL);
+	if (dkim_getsiglist(run->handle, &infos, &info_count) != DKIM_STAT_OK)
 		info_count = 0;
 	for (int i = 0; i < info_count; i++) {
 		struct signature *sig = signature_of(run, infos[i]);
@@ -481,10 +539,10 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 		if (sig == NULL)
 			continue;
 		d = &e->dkim[sig - run->list];
-		verdict_of(infos[i], sig, span_from(m->raw, m->body_offset),
-		    d);
+		verdict_of(infos[i], sig, m, d);
 		policy_of(sig, e->now, fault, d);
 	}
-	dkim_free(dkim);
+	dkim_free(run->handle);
+	run->handle = NULL;
 	return run->no_memory || x->no_memory ? -ENOMEM : 0;
 }

@@ -1,7 +1,11 @@
 #!/usr/bin/python3
 """spamscored over a DNS server that is late, silent or lying, from a scripted
 MTA: the figures of issue "authentication", and what the log says."""
+import base64
+import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "milter"))
-from milter_peer import Daemon, Tap  # noqa: E402
+from milter_peer import BUILD, Daemon, Tap  # noqa: E402
 
 RULES = r"""
 header T_SPF eval:spamscore_spf('pass')
@@ -133,6 +137,54 @@ def test_dmarc_reject():
         tap.eq(r.reply, "c", "without the setting it is only a symbol")
 
 
+def signed(body, key):
+    """A DKIM-Signature (simple/simple) over From and the body, by openssl"""
+    value = (" v=1; a=rsa-sha256; d=example.test; s=big; h=from; bh=%s; b=" %
+             base64.b64encode(hashlib.sha256(body).digest()).decode())
+    data = ("From: a@example.test\r\nDKIM-Signature:" + value).encode()
+    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=data,
+                               stdout=subprocess.PIPE, check=True).stdout
+    return ("DKIM-Signature", value + base64.b64encode(signature).decode())
+
+
+def test_long_message():
+    """Longer than scan_size: judged by its head, verified over all of it"""
+    if shutil.which("openssl") is None:
+        tap.skip("a long message", "no openssl command")
+        return
+    body = b"a line of text that is not looked at by any rule\r\n" * 6000
+    with tap.case("a long message"), tempfile.TemporaryDirectory() as tmp:
+        key = os.path.join(tmp, "key")
+        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True,
+                       stderr=subprocess.DEVNULL)
+        public = subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-outform", "DER"],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                check=True).stdout
+        zone = ZONE + 'big._domainkey.example.test TXT "p=%s"\n' % (
+            base64.b64encode(public).decode())
+        headers = [("From", " a@example.test"), signed(body, key), ("Subject", " ")]
+        with Dns(zone) as dns, daemon(dns, "scan_size 64k\n") as d, d.connect() as p:
+            r = p.message(headers, body=body)
+            tap.match(r.inserted("Authentication-Results")[0], r"dkim=pass header\.d=example\.test",
+                      "its signature verifies")
+            r = p.message(headers, body=body[:-3] + b"!\r\n")
+            tap.match(r.inserted("Authentication-Results")[0],
+                      r'dkim=fail reason="body hash did not verify"',
+                      "not when its last line was changed")
+            message = os.path.join(tmp, "message")
+            with open(message, "wb") as f:
+                f.write("".join("%s:%s\r\n" % h for h in headers).encode() + b"\r\n" + body)
+            with open(os.path.join(tmp, "zone"), "w", encoding="utf-8") as f:
+                f.write(zone)
+            text = subprocess.run([os.path.join(BUILD, "cli", "spamscore"), "--explain",
+                                   "--json", "--rules", d.rules_path, "--config", d.config_path,
+                                   "--db", "none", "--dns-data", os.path.join(tmp, "zone"),
+                                   message], stdout=subprocess.PIPE, check=False).stdout
+            found = json.loads(text or b"{}")
+            tap.eq((found.get("truncated"), found["auth"]["dkim"][0]["result"]), (True, "pass"),
+                   "the command says the same")
+
+
 def many(count):
     """Verdicts a second, and how many had their evidence"""
     zone = ["! * delay 500", ZONE]
@@ -178,5 +230,6 @@ test_evidence()
 test_silence()
 test_lists()
 test_dmarc_reject()
+test_long_message()
 test_many()
 sys.exit(tap.done())

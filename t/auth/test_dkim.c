@@ -215,6 +215,66 @@ test_many(void)
 	buf_done(&crlf);
 }
 
+/* A message longer than what is judged: the rest comes in pieces, cut
+ * everywhere, and the signature holds, or not, over all of it. */
+static void
+test_long(void)
+{
+	struct message_limits limits = { 0, 1000, 20, 100, 100 };
+	struct envelope env = { .source = ENVELOPE_NONE };
+	struct buf body, text;
+	struct fixture f;
+	size_t head;
+
+	fixture_init(&f, zone.ptr);
+	buf_init(&body, 1 << 20);
+	buf_init(&text, 1 << 20);
+	buf_add_str(&body, "From: a@example.org\nSubject: one\n\n");
+	for (int i = 0; i < 40; i++)
+		buf_add_str(&body, "some text \t \n\n more\n");
+	signer_message(&text, buf_span(&body), "DKIM-Signature",
+	    "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good;",
+	    names, true, -1, good, false);
+	buf_add_span(&text, buf_span(&body));
+	head = text.len - 400;
+	limits.scan_bytes = head;
+	for (int how = 0; how < 5; how++) {
+		static const char *const want[] = { "pass", "pass", "fail",
+			"none", "none" };
+		static const char *const label[] = { "in one piece",
+			"byte by byte", "changed behind the head",
+			"not all of it", "none of it" };
+		struct evidence e = { .now = 1700000000 };
+		struct arena *a = arena_new(64 << 20);
+		struct span rest = span_from(buf_span(&text), head);
+		struct message *m;
+		struct error err;
+		struct auth *x = auth_new(f.context, &f.settings, a);
+
+		message_parse(a, span_of(text.ptr, head), text.len, &limits, &m,
+		    &err);
+		if (how < 4)
+			auth_begin_overflow(x, span_of(text.ptr, head));
+		text.ptr[text.len - 2] = how == 2 ? '!' : 'e';
+		if (how == 0 || how == 2)
+			auth_body(x, rest);
+		for (size_t i = 0; (how == 1 && i < rest.len) ||
+		     (how == 3 && i + 1 < rest.len); i++)
+			auth_body(x, span_of(rest.ptr + i, 1));
+		if (auth_finish(x, &env, m, NULL, NULL, 0, &e, &err) != 0)
+			exit(1);
+		tap_is_str(auth_result_name(e.dkim[0].result),
+		    want[how], label[how]);
+		tap_ok((e.dkim[0].check.state == CHECK_NOT_RUN) == (how > 2),
+		    "not run when it can not be told");
+		auth_free(x);
+		arena_free(a);
+	}
+	fixture_done(&f);
+	buf_done(&body);
+	buf_done(&text);
+}
+
 int
 main(void)
 {
@@ -238,6 +298,7 @@ main(void)
 	test_rfc8463();
 	test_policy();
 	test_many();
+	test_long();
 	buf_done(&zone);
 	EVP_PKEY_free(good);
 	EVP_PKEY_free(small);

@@ -5,9 +5,7 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
-#include "base/buf.h"
 #include "scoring/learn/internal.h"
 
 enum { WORD_BYTES = 48, MOST_WORDS = 6000 };
@@ -23,27 +21,20 @@ struct word {
 	double share;
 };
 
-static int
-word_by_text(const void *a, const void *b)
+/* Is x to be named before y? Share first, then a fixed order. */
+static bool
+word_before(const struct word *x, const struct word *y)
 {
-	const struct word *x = a, *y = b;
+	double a = fabs(x->share), b = fabs(y->share);
 	size_t n = x->text.len < y->text.len ? x->text.len : y->text.len;
-	int r = x->view - y->view;
+	int r;
 
-	if (r == 0 && n != 0)
-		r = memcmp(x->text.ptr, y->text.ptr, n);
-	if (r == 0)
-		r = (x->text.len > y->text.len) - (x->text.len < y->text.len);
-	return r;
-}
-
-static int
-word_by_share(const void *a, const void *b)
-{
-	double x = fabs(((const struct word *)a)->share);
-	double y = fabs(((const struct word *)b)->share);
-
-	return x > y ? -1 : x < y ? 1 : word_by_text(a, b);
+	if (a != b)
+		return a > b;
+	if (x->view != y->view)
+		return x->view < y->view;
+	r = n != 0 ? memcmp(x->text.ptr, y->text.ptr, n) : 0;
+	return r != 0 ? r < 0 : x->text.len < y->text.len;
 }
 
 static void
@@ -64,61 +55,69 @@ spread(const struct model *m, const struct features *f,
 	}
 }
 
-static size_t
-words_of(struct span v, int view, const double *bytes, struct word *words,
-    size_t n)
+/* Words found so far, each of a view once, with all that it adds */
+struct words {
+	struct word *items;
+	size_t count;
+	uint16_t *slots; /* index + 1; 0: free */
+};
+
+enum { SLOTS = 16384 };
+_Static_assert(SLOTS > 2 * MOST_WORDS && MOST_WORDS < UINT16_MAX, "slots");
+
+static void
+words_add(struct words *words, int view, struct span text, double share)
+{
+	uint32_t hash = 2166136261u + (uint32_t)view;
+	uint32_t slot;
+
+	for (size_t i = 0; i < text.len; i++)
+		hash = (hash ^ (uint8_t)text.ptr[i]) * 16777619u;
+	slot = (hash ^ hash >> 15) & (SLOTS - 1);
+	for (; words->slots[slot] != 0; slot = (slot + 1) & (SLOTS - 1)) {
+		struct word *w = &words->items[words->slots[slot] - 1];
+
+		if (w->view == view && span_eq(w->text, text)) {
+			w->share += share;
+			return;
+		}
+	}
+	if (words->count == MOST_WORDS)
+		return;
+	words->items[words->count++] = (struct word){ view, text, share };
+	words->slots[slot] = (uint16_t)words->count;
+}
+
+static void
+words_of(struct words *words, struct span v, int view, const double *bytes)
 {
 	size_t i = 0;
 
-	while (n < MOST_WORDS) {
+	for (;;) {
 		size_t start;
 		double share = 0;
 
 		while (i < v.len && span_is_wsp(v.ptr[i]))
 			i++;
 		if (i == v.len)
-			break;
+			return;
 		for (start = i; i < v.len && !span_is_wsp(v.ptr[i]) &&
 		    i - start < WORD_BYTES; i++)
 			share += bytes[i];
-		words[n++] = (struct word){ view, span_of(v.ptr + start, i - start),
-			share };
+		words_add(words, view, span_of(v.ptr + start, i - start), share);
 	}
-	return n;
-}
-
-/* The same word of a view once, with all that it adds */
-static size_t
-words_merge(struct word *words, size_t n)
-{
-	size_t out = 0;
-
-	qsort(words, n, sizeof(*words), word_by_text);
-	for (size_t i = 0; i < n; i++) {
-		if (out > 0 && words[out - 1].view == words[i].view &&
-		    span_eq(words[out - 1].text, words[i].text))
-			words[out - 1].share += words[i].share;
-		else
-			words[out++] = words[i];
-	}
-	qsort(words, out, sizeof(*words), word_by_share);
-	return out;
 }
 
 int
-explain_features(const struct model *m, const struct sample *s, size_t count,
-    double scale, struct arena *a, struct model_prediction *p)
+explain_features(const struct model *m, const struct sample *s,
+    const struct features *f, const struct feature_places *places,
+    size_t count, double scale, struct arena *a, struct model_prediction *p)
 {
-	struct word *words = arena_bytes(a, MOST_WORDS * sizeof(*words));
-	struct feature_places places;
-	struct features f;
-	size_t n = 0;
-	int r;
+	struct words words = { arena_bytes(a, MOST_WORDS * sizeof(struct word)),
+		0, ARENA_ARRAY(a, SLOTS, uint16_t) };
 
-	r = words == NULL ? -ENOMEM :
-	    features_make_places(s, m, a, &f, &places);
-	if (r != 0)
-		return r;
+	if (words.items == NULL || words.slots == NULL)
+		return -ENOMEM;
 	for (int view = 0; view < SAMPLE_VIEWS; view++) {
 		double *bytes = ARENA_ARRAY(a, s->view[view].len + 1, double);
 
@@ -126,26 +125,34 @@ explain_features(const struct model *m, const struct sample *s, size_t count,
 			return -ENOMEM;
 		for (int k = 0; k < SEGMENTS; k++)
 			if (segment_view[k] == view)
-				spread(m, &f, &places, k, scale / GROUPS, bytes);
-		n = words_of(s->view[view], view, bytes, words, n);
+				spread(m, f, places, k, scale / GROUPS, bytes);
+		words_of(&words, s->view[view], view, bytes);
 	}
-	n = words_merge(words, n);
-	if (count > n)
-		count = n;
+	if (count > words.count)
+		count = words.count;
 	p->features = ARENA_ARRAY(a, count, struct model_feature);
 	if (p->features == NULL)
 		return -ENOMEM;
+	/* a few out of many: no need to sort them all */
 	for (size_t i = 0; i < count; i++) {
-		/* NUL cannot stand in a C string */
-		char *text = arena_printf(a, "%s:%.*s", view_names[words[i].view],
-		    SPAN_ARG(words[i].text));
+		struct word *best = &words.items[i], swap;
+		char *text;
 
+		for (size_t k = i + 1; k < words.count; k++)
+			if (word_before(&words.items[k], best))
+				best = &words.items[k];
+		swap = words.items[i];
+		words.items[i] = *best;
+		*best = swap;
+		if (words.items[i].share == 0)
+			break;
+		/* a NUL of the mail ends it: C strings cannot hold one */
+		text = arena_printf(a, "%s:%.*s", view_names[words.items[i].view],
+		    SPAN_ARG(words.items[i].text));
 		if (text == NULL)
 			return -ENOMEM;
-		if (words[i].share == 0)
-			break;
 		p->features[p->feature_count++] = (struct model_feature){ text,
-			words[i].share };
+			words.items[i].share };
 	}
 	return 0;
 }

@@ -159,6 +159,7 @@ int writer_alloc(uint32_t count, struct model_writer **ret_writer,
 /* Names the strongest parts in p; scale turns a group's log-odds into a
  * share of the whole. 0 or -ENOMEM. */
 int explain_features(const struct model *m, const struct sample *s,
+    const struct features *f, const struct feature_places *places,
     size_t count, double scale, struct arena *a, struct model_prediction *p);
 
 #endif

@@ -41,10 +41,12 @@ model_predict_sample(const struct model *m, const struct sample *s,
 	const struct model_header *h = m->header;
 	struct model_prediction p = { 0 };
 	double groups[GROUPS], joined;
+	struct feature_places places;
 	struct features f;
 	int r;
 
-	r = features_make(s, m, a, &f);
+	r = explain_count > 0 ? features_make_places(s, m, a, &f, &places) :
+	    features_make(s, m, a, &f);
 	if (r != 0)
 		return r;
 	for (int g = 0; g < GROUPS; g++)
@@ -63,7 +65,8 @@ model_predict_sample(const struct model *m, const struct sample *s,
 		 * zero the ratio means nothing */
 		double scale = fabs(joined) > 0.5 ? p.log_odds / joined : 1;
 
-		r = explain_features(m, s, explain_count, fmax(scale, 0.05), a, &p);
+		r = explain_features(m, s, &f, &places, explain_count,
+		    fmax(scale, 0.05), a, &p);
 		if (r != 0)
 			return r;
 	}

@@ -527,7 +527,8 @@ add_entry(struct eval_context *ctx, struct identities *ids)
 		struct field *f;
 		struct span v;
 
-		if (h->ignored || !h->parsed)
+		/* a relay of ours hands on what others handed in */
+		if (h->ignored || !h->parsed || h->trusted)
 			continue;
 		if (h->ip.family != 0 && netaddr_is_private(&h->ip))
 			continue;

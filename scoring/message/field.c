@@ -11,17 +11,30 @@ is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* At most FIELD_MAX_VALUE_BYTES, a CR LF counted as one */
+static struct span
+limited(struct span raw)
+{
+	size_t n = 0, i = 0;
+
+	if (raw.len <= FIELD_MAX_VALUE_BYTES)
+		return raw;
+	for (; i < raw.len && n < FIELD_MAX_VALUE_BYTES; i++)
+		n += raw.ptr[i] != '\r' || i + 1 >= raw.len ||
+		    raw.ptr[i + 1] != '\n';
+	return span_of(raw.ptr, i);
+}
+
 struct span
 field_unfolded(const struct message *m, struct field *f)
 {
-	struct span raw = f->raw;
+	struct span raw;
 	char *out;
 	size_t n = 0;
 
 	if (f->unfolded.ptr != NULL)
 		return f->unfolded;
-	if (raw.len > FIELD_MAX_VALUE_BYTES)
-		raw.len = FIELD_MAX_VALUE_BYTES;
+	raw = limited(f->raw);
 	while (raw.len > 0 && is_space(raw.ptr[0])) {
 		raw.ptr++;
 		raw.len--;
@@ -54,11 +67,9 @@ field_unfolded(const struct message *m, struct field *f)
 struct span
 field_raw(const struct message *m, const struct field *f)
 {
-	size_t len = f->raw.len, n = 0;
+	size_t len = limited(f->raw).len, n = 0;
 	char *out;
 
-	if (len > FIELD_MAX_VALUE_BYTES)
-		len = FIELD_MAX_VALUE_BYTES;
 	out = arena_bytes(m->arena, len + 1);
 	if (out == NULL)
 		return (struct span){ NULL, 0 };

@@ -545,16 +545,36 @@ numeric_value(const char *s, const char *end, const char **ret_end)
 	*ret_end = s;
 	if (!any || n == 0)
 		return 0;
-	if ((n >= 0xD800 && n <= 0xDFFF) || (n >= 0xFDD0 && n <= 0xFDEF) ||
-	    ((n & 0xFFFE) == 0xFFFE && n > 0xFFFF))
+	if ((n >= 0xFDD0 && n <= 0xFDEF) || ((n & 0xFFFE) == 0xFFFE && n > 0xFFFF))
 		return 0xFFFD;
 	return (n & 0xFFFE) == 0xFFFE ? 0 : n;
+}
+
+/* Some software writes the halves of UTF-16 as two references. *high is the
+ * first half when it stands right before, else 0. */
+static uint32_t
+join_surrogates(struct buf *out, uint32_t cp, uint32_t *high)
+{
+	uint32_t before = *high;
+
+	*high = 0;
+	if (cp < 0xD800 || cp > 0xDFFF)
+		return cp;
+	if (cp < 0xDC00) {
+		*high = cp;
+		return 0xFFFD;
+	}
+	if (before == 0 || out->len < 3)
+		return 0xFFFD;
+	out->len -= 3; /* the U+FFFD that stood for it */
+	return ((before - 0xD800) << 10) + (cp - 0xDC00) + 0x10000;
 }
 
 bool
 html_decode_entities(struct buf *out, struct span text, bool prefix)
 {
 	const char *p = text.ptr, *end = text.ptr + text.len, *amp;
+	uint32_t high = 0;
 	bool wide = false;
 
 	while (p < end &&
@@ -563,7 +583,10 @@ html_decode_entities(struct buf *out, struct span text, bool prefix)
 		uint32_t cp = 0;
 		char utf8[4];
 
-		buf_add(out, p, (size_t)(amp - p));
+		if (amp > p) {
+			buf_add(out, p, (size_t)(amp - p));
+			high = 0;
+		}
 		p = amp;
 		if (s < end && *s == '#') {
 			cp = numeric_value(s + 1, end, &stop);
@@ -584,8 +607,10 @@ html_decode_entities(struct buf *out, struct span text, bool prefix)
 		if (cp == 0) {
 			buf_add_char(out, '&');
 			p = amp + 1;
+			high = 0;
 			continue;
 		}
+		cp = join_surrogates(out, cp, &high);
 		p = stop < end && *stop == ';' ? stop + 1 : stop;
 		wide = wide || cp > 0xFF;
 		buf_add(out, utf8, utf8_encode(cp, utf8));

@@ -83,6 +83,8 @@ test_rendered(void)
 		    "s\n|<\xC3\xA9 \xE2\x80\xA2 x\xC2\xA9y &nosuch;" },
 		{ "entities of one byte stay bytes", SPAN_LIT("Subject: s\n"
 		    "Content-Type: text/html\n\n&eacute;&#160;x"), "s\n|\xE9\xA0x" },
+		{ "a character in two references", SPAN_LIT(HTML "&#55356;&#57101;&#55356;"
+		    "x&#57101;"), "s\n|\xF0\x9F\x8C\x8D\xEF\xBF\xBDx\xEF\xBF\xBD" },
 		{ "script and style are no text", SPAN_LIT(HTML "a<script>b('</b>')"
 		    "</script>c<style>d</style>e"), "s\n|ace" },
 		{ "comments", SPAN_LIT(HTML "a<!-- b > -->c<!>d<![if x]>e<?x?>f"),

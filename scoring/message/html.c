@@ -81,6 +81,7 @@ display(struct html_state *h, struct span s, bool whitespace, bool hidden,
 		buf_add_span(&h->visible.buf, s);
 		h->last = LAST_WHITESPACE;
 		h->last_len = s.len;
+		h->last_wide = false;
 		return;
 	}
 	for (size_t i = 0; i < s.len;) {
@@ -113,6 +114,7 @@ display(struct html_state *h, struct span s, bool whitespace, bool hidden,
 	}
 	h->last = hidden ? LAST_HIDDEN : LAST_VISIBLE;
 	h->last_len = n;
+	h->last_wide = wide;
 }
 
 #define WORDY "([^\\s\\x21-\\x2f\\x3a-\\x40\\x5b-\\x60\\x7b-\\x7e]{1,7})"
@@ -147,7 +149,7 @@ note_split_words(struct html_state *h, struct span s, bool wide)
 	do
 		t--;
 	while (t > end - h->last_len && (*t & 0xC0) == 0x80);
-	if (!is_wordy(t, end, wide))
+	if (!is_wordy(t, end, h->last_wide))
 		return;
 	h->obfuscation++;
 	for (t = end; n < LOOK && t > end - h->last_len;)
@@ -159,10 +161,10 @@ note_split_words(struct html_state *h, struct span s, bool wide)
 	right.len = n;
 	/* text that is not wide holds one byte of two for U+0080..U+00FF: too
 	 * rare to matter for a count */
-	if (!pattern_match(&word_ends[wide], left, 0, g, 2) ||
+	if (!pattern_match(&word_ends[h->last_wide], left, 0, g, 2) ||
 	    (g[1].ptr == left.ptr && t > end - h->last_len))
 		return;
-	n = wide ? count_chars(g[1]) : g[1].len;
+	n = h->last_wide ? count_chars(g[1]) : g[1].len;
 	if (!pattern_match(&word_begins[wide], right, 0, g, 2))
 		return;
 	h->backhair |= (uint64_t)1 << ((n - 1) * 7 +

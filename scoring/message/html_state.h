@@ -72,6 +72,7 @@ struct html_state {
 	struct wtext text, visible, invisible;
 	enum { LAST_NONE, LAST_WHITESPACE, LAST_VISIBLE, LAST_HIDDEN } last;
 	size_t last_len; /* of the last piece of text */
+	bool last_wide;
 	struct html_styles styles;
 	struct buf scratch, attr_text;
 

@@ -114,9 +114,8 @@ int runtime_open(const struct judge_options *o, struct runtime *ret_runtime);
 void runtime_close(struct runtime *rt);
 
 /* The configuration file: o->config, else the installed one if it exists,
- * else NULL. The rules_dir default: the source's below the build tree. */
+ * else NULL. */
 const char *cli_config_path(const struct judge_options *o);
-const char *cli_rules_dir(void);
 /* Loads configuration and rules; the daemon's words are known too, and
  * checked, but mean nothing here. As engine_load(). */
 int cli_engine_load(const struct judge_options *o, bool keep_going,

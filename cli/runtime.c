@@ -103,19 +103,6 @@ cli_config_path(const struct judge_options *o)
 	return access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
 }
 
-const char *
-cli_rules_dir(void)
-{
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	size_t len = strlen(BUILD_DIR);
-
-	if (n > 0 && (size_t)n > len && strncmp(exe, BUILD_DIR, len) == 0 &&
-	    exe[len] == '/')
-		return RULES_DIR_SOURCE;
-	return RULES_DIR;
-}
-
 int
 cli_engine_load(const struct judge_options *o, bool keep_going,
     struct diags *diags, struct engine **ret_engine, struct error *err)
@@ -126,7 +113,7 @@ cli_engine_load(const struct judge_options *o, bool keep_going,
 		.config = cli_config_path(o),
 		.rules = o->rules,
 		.rules_count = o->rules_count,
-		.rules_dir = cli_rules_dir(),
+		.rules_dir = engine_default_rules_dir(),
 		.model = o->model != NULL && strcmp(o->model, "none") != 0 ?
 		    o->model : NULL,
 		.rooms = &room,

@@ -20,20 +20,6 @@ static const char help[] =
     "  --check           load configuration and rules, report, and exit\n"
     "  --version, --help\n";
 
-/* From the build tree the source's rules; what is installed, the installed. */
-static const char *
-default_rules_dir(void)
-{
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	size_t len = strlen(BUILD_DIR);
-
-	if (n > 0 && (size_t)n > len && strncmp(exe, BUILD_DIR, len) == 0 &&
-	    exe[len] == '/')
-		return RULES_DIR_SOURCE;
-	return RULES_DIR;
-}
-
 static int
 check(const struct snapshot_options *o)
 {
@@ -78,7 +64,7 @@ main(int argc, char **argv)
 		{ "help", no_argument, NULL, HELP },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct daemon_options o = { .load.rules_dir = default_rules_dir() };
+	struct daemon_options o = { .load.rules_dir = engine_default_rules_dir() };
 	const char **rules = calloc((size_t)argc + 1, sizeof(*rules));
 	bool only_check = false;
 	int c, code;

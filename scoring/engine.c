@@ -1,9 +1,11 @@
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "scoring/engine.h"
@@ -20,6 +22,19 @@ struct engine {
 	struct model *model;
 	pthread_mutex_t model_lock; /* of model, which is replaced in use */
 };
+
+const char *
+engine_default_rules_dir(void)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	size_t len = strlen(BUILD_DIR);
+
+	if (n > 0 && (size_t)n > len && strncmp(exe, BUILD_DIR, len) == 0 &&
+	    exe[len] == '/')
+		return RULES_DIR_SOURCE;
+	return RULES_DIR;
+}
 
 static int
 config_read(struct engine *e, const struct engine_options *o,

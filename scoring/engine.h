@@ -36,6 +36,10 @@ struct engine_options {
 	bool keep_going;	     /* lint */
 };
 
+/* Where the shipped rules are for the program that runs: a program below the
+ * build tree takes the source's, any other the installed ones. */
+const char *engine_default_rules_dir(void);
+
 /* All errors go to diags. 0, -EINVAL, -ENOMEM, -errno. */
 int engine_load(const struct engine_options *o, struct diags *diags,
     struct engine **ret_engine, struct error *err);

@@ -95,6 +95,14 @@ span_trim(struct span a)
 	return a;
 }
 
+/* Does word stand anywhere in s? An empty word does not. */
+static inline bool
+span_contains(struct span s, struct span word)
+{
+	return word.len != 0 && s.len >= word.len && s.ptr != NULL &&
+	    memmem(s.ptr, s.len, word.ptr, word.len) != NULL;
+}
+
 /* Offset of the first c, or a.len when there is none. */
 static inline size_t
 span_find(struct span a, char c)

@@ -57,20 +57,6 @@ span_cmp(const void *pa, const void *pb)
 	return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
 }
 
-static double
-number_setting(struct eval_loader *l, const char *directive, double value)
-{
-	const struct eval_line *lines;
-	size_t count;
-
-	eval_lines(l, directive, &lines, &count);
-	for (size_t i = 0; i < count; i++)
-		if (!conf_parse_points(lines[i].value, &value))
-			eval_error(l, lines[i].file, lines[i].line,
-			    "%s: not a number", directive);
-	return value;
-}
-
 static int
 domains_load(struct eval_loader *l, struct freemail *s)
 {
@@ -130,10 +116,10 @@ load(struct eval_loader *l, void **ret_state)
 			if (addrlist_add(eval_arena(l), &s->welcome,
 				conf_next_word(&rest), span_of("", 0)) != 0)
 				return -ENOMEM;
-	s->max_body = number_setting(l, "freemail_max_body_emails", 5);
-	s->max_body_freemail = number_setting(l, "freemail_max_body_freemails", 3);
-	s->skip_over_max = number_setting(l, "freemail_skip_when_over_max", 1) != 0;
-	s->skip_bulk = number_setting(l, "freemail_skip_bulk_envfrom", 1) != 0;
+	s->max_body = probe_number_setting(l, "freemail_max_body_emails", 5);
+	s->max_body_freemail = probe_number_setting(l, "freemail_max_body_freemails", 3);
+	s->skip_over_max = probe_number_setting(l, "freemail_skip_when_over_max", 1) != 0;
+	s->skip_bulk = probe_number_setting(l, "freemail_skip_bulk_envfrom", 1) != 0;
 	return 0;
 }
 

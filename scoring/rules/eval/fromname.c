@@ -32,20 +32,6 @@ struct found {
 	    equals_replyto;
 };
 
-static double
-number_setting(struct eval_loader *l, const char *directive, double value)
-{
-	const struct eval_line *lines;
-	size_t count;
-
-	eval_lines(l, directive, &lines, &count);
-	for (size_t i = 0; i < count; i++)
-		if (!conf_parse_points(lines[i].value, &value))
-			eval_error(l, lines[i].file, lines[i].line,
-			    "%s: not a number", directive);
-	return value;
-}
-
 static struct owner *
 owner_find(struct fromname *s, struct span name, struct arena *a)
 {
@@ -118,8 +104,8 @@ load(struct eval_loader *l, void **ret_state)
 	if (r != 0)
 		return r;
 	s->patterns = patterns;
-	s->extra_chars = number_setting(l, "fns_extrachars", 50);
-	s->check = number_setting(l, "fns_check", 1);
+	s->extra_chars = probe_number_setting(l, "fns_extrachars", 50);
+	s->check = probe_number_setting(l, "fns_check", 1);
 	eval_lines(l, "fns_ignore_headers", &lines, &count);
 	for (size_t i = 0; i < count; i++)
 		for (struct span v = lines[i].value; v.len > 0;)

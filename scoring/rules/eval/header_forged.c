@@ -68,13 +68,6 @@ load(struct eval_loader *l, void **ret_state)
 	return probe_load(l, texts, PATTERNS, ret_state);
 }
 
-static bool
-contains(struct span text, struct span word)
-{
-	return word.len != 0 && text.ptr != NULL &&
-	    memmem(text.ptr, text.len, word.ptr, word.len) != NULL;
-}
-
 /* Lists that take Received fields away: then nothing follows from them */
 static bool
 received_removed(struct probe *p)
@@ -126,17 +119,17 @@ msn_groups(struct probe *p)
 	if (span_is(list[1], "notifications")) {
 		want = arena_printf(eval_input(p->ctx)->arena, "@%.*s>",
 		    SPAN_ARG(server[1]));
-		return want != NULL && contains(id, span_cstr(want));
+		return want != NULL && span_contains(id, span_cstr(want));
 	}
 	want = arena_printf(eval_input(p->ctx)->arena, "<%.*s-",
 	    SPAN_ARG(list[1]));
-	if (want == NULL || !contains(id, span_cstr(want)) ||
-	    !contains(id, SPAN_LIT("@groups.msn.com>")))
+	if (want == NULL || !span_contains(id, span_cstr(want)) ||
+	    !span_contains(id, SPAN_LIT("@groups.msn.com>")))
 		return false;
 	want = arena_printf(eval_input(p->ctx)->arena,
 	    "%.*s-bounce@groups.msn.com", SPAN_ARG(list[1]));
 	return want != NULL &&
-	    contains(probe_get(p, "EnvelopeFrom:addr"), span_cstr(want));
+	    span_contains(probe_get(p, "EnvelopeFrom:addr"), span_cstr(want));
 }
 
 static int
@@ -259,7 +252,7 @@ juno_forged(struct probe *p)
 	if (probe_get(p, "X-Originating-IP").len == 0)
 		return true;
 	return (!probe_hit(p, JUNO_RCVD, s) && !probe_hit(p, JUNO_COOKIE, s)) ||
-	    !contains(mailer, SPAN_LIT("Juno "));
+	    !span_contains(mailer, SPAN_LIT("Juno "));
 }
 
 static int

@@ -111,12 +111,6 @@ lower(struct probe *p, struct span s)
 	return span_of(out, s.len);
 }
 
-static bool
-contains(struct span text, const char *word)
-{
-	return memmem(text.ptr, text.len, word, strlen(word)) != NULL;
-}
-
 static void
 look_at_header(struct probe *p, struct facts *f, const struct part *part,
     struct span cte, struct span disposition, struct span charset)
@@ -129,13 +123,13 @@ look_at_header(struct probe *p, struct facts *f, const struct part *part,
 		f->body_html++;
 	else if (span_istarts(part->type, "text"))
 		f->body_text++;
-	if (contains(cte, "base64"))
+	if (span_contains(cte, SPAN_LIT("base64")))
 		f->base64_count++;
-	else if (contains(cte, "quoted-printable"))
+	else if (span_contains(cte, SPAN_LIT("quoted-printable")))
 		f->qp_count++;
-	if (contains(disposition, "attachment"))
+	if (span_contains(disposition, SPAN_LIT("attachment")))
 		f->attachment++;
-	if (span_istarts(part->type, "text") && contains(cte, "base64") && !placed &&
+	if (span_istarts(part->type, "text") && span_contains(cte, SPAN_LIT("base64")) && !placed &&
 	    (charset.len == 0 || probe_hit(p, US_ASCII, charset)))
 		f->base64_encoded_text = 1;
 	if (charset.len == 0)
@@ -215,7 +209,7 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 	bool plain = span_is(part->type, "text/plain");
 	bool identity = cte.len == 0 || span_is(cte, "7bit") || span_is(cte, "8bit");
 	bool ascii = part->charset.ptr == NULL || span_is(charset, "us-ascii");
-	bool counted = !contains(disposition, "attachment");
+	bool counted = !span_contains(disposition, SPAN_LIT("attachment"));
 	struct span rest = part->raw;
 
 	if (f->leaf_count < MAX_LEAVES)

@@ -30,6 +30,21 @@ probe_load(struct eval_loader *l, const char *const *texts, size_t count,
 	return 0;
 }
 
+/* The last line of a directive that takes one number */
+static inline double
+probe_number_setting(struct eval_loader *l, const char *directive, double value)
+{
+	const struct eval_line *lines;
+	size_t count;
+
+	eval_lines(l, directive, &lines, &count);
+	for (size_t i = 0; i < count; i++)
+		if (!conf_parse_points(lines[i].value, &value))
+			eval_error(l, lines[i].file, lines[i].line,
+			    "%s: not a number", directive);
+	return value;
+}
+
 static inline struct probe
 probe_begin(struct eval_context *ctx)
 {

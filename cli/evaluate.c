@@ -273,7 +273,7 @@ judge_with_rules(struct evaluation *ev, struct span raw, size_t full_size,
 		return r;
 	*ret_score = run.verdict->score;
 	*ret_source = (struct sample_source){ .message = run.message,
-		.evidence = run.evidence, .delivered = true };
+		.delivered = true };
 	ret_waiting->time = rq.now;
 	return waiting_keep_ids(ret_waiting, ids, count) ? 0 : -ENOMEM;
 }

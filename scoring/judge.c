@@ -367,7 +367,6 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 		goto no_memory;
 	if (in->model != NULL && model_predict(in->model,
 		&(struct sample_source){ .message = in->message,
-		    .evidence = in->evidence,
 		    .delivered = in->envelope->source != ENVELOPE_SMTP },
 		5, in->arena, &prediction) != 0)
 		goto no_memory;

@@ -53,7 +53,10 @@ struct sample {
 
 struct sample_source {
 	struct message *message;
-	const struct evidence *evidence; /* NULL: none */
+	/* NULL: none. Verdict and lesson must agree in it: a lesson from a
+	 * mailbox has no DNS answers of that day, so judge passes none, and
+	 * no lookup that did not finish can sway what was learned. */
+	const struct evidence *evidence;
 	/* false: the bytes came by SMTP just now and the local MTA's Received
 	 * is not among them; true: they come from a mailbox or file */
 	bool delivered;

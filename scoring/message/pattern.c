@@ -52,6 +52,28 @@ code_of(struct pattern *p)
 	return code;
 }
 
+/* One spare set of match data for whoever comes first: making one costs as
+ * much as many a match. */
+static pcre2_match_data *spare;
+
+static pcre2_match_data *
+data_take(void)
+{
+	pcre2_match_data *data = __atomic_exchange_n(&spare, NULL,
+	    __ATOMIC_ACQUIRE);
+
+	return data != NULL ? data
+	    : pcre2_match_data_create(PATTERN_MAX_GROUPS, NULL);
+}
+
+static void
+data_return(pcre2_match_data *data)
+{
+	data = __atomic_exchange_n(&spare, data, __ATOMIC_ACQ_REL);
+	if (data != NULL)
+		pcre2_match_data_free(data);
+}
+
 bool
 pattern_match(struct pattern *p, struct span s, size_t from,
     struct span *groups, size_t count)
@@ -63,7 +85,7 @@ pattern_match(struct pattern *p, struct span s, size_t from,
 	assert(count <= PATTERN_MAX_GROUPS);
 	if (code == NULL || from > s.len)
 		return false;
-	data = pcre2_match_data_create(PATTERN_MAX_GROUPS, NULL);
+	data = data_take();
 	if (data == NULL)
 		return false;
 	rc = pcre2_match(code, (PCRE2_SPTR)(s.ptr != NULL ? s.ptr : ""), s.len,
@@ -79,6 +101,6 @@ pattern_match(struct pattern *p, struct span s, size_t from,
 				groups[i] = (struct span){ NULL, 0 };
 		}
 	}
-	pcre2_match_data_free(data);
+	data_return(data);
 	return rc > 0;
 }

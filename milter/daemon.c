@@ -133,8 +133,15 @@ load_first(struct life *l, struct arena *a)
 static void
 store_fault(void *context, const char *text)
 {
+	struct buf line;
+
+	/* the store says each fault once and when it is over; that is never
+	 * to be held back as a repetition */
 	(void)context;
-	log_fault("store", "fault=store error=\"%s\"", text);
+	buf_init(&line, LOG_LINE_BYTES);
+	log_add(&line, "error", span_cstr(text), 0);
+	log_write(LOG_WARNING, "fault=store%s", line.ptr);
+	buf_done(&line);
 }
 
 /* The database is a help, never a condition: mail goes on without it. */

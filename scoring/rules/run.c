@@ -429,6 +429,28 @@ unknown_why(const struct eval_context *c, const struct rule_def *d)
 	return "unknown parts";
 }
 
+/* A reader wants to see what in the mail made a meta true: the text that its
+ * first part with one matched. Parts that are metas have theirs already. */
+static void
+meta_evidence(const struct eval_context *c, const struct rule_def *d,
+    struct rule_result *r)
+{
+	for (size_t i = 0; i < d->part_count; i++) {
+		const struct rule_result *part;
+
+		if (d->parts[i] == PART_LOCAL_TESTS_ONLY)
+			continue;
+		part = &c->results[d->parts[i]];
+		if (part->low == 0 || part->matched.len == 0)
+			continue;
+		r->matched = part->matched;
+		r->offset = part->offset;
+		r->target = part->target != NULL ? part->target :
+		    c->rs->rules[d->parts[i]]->pub.target;
+		return;
+	}
+}
+
 static void
 run_meta_rule(struct eval_context *c, const struct rule_def *d)
 {
@@ -468,6 +490,8 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 		r->high = r->low > 0 ? r->low : 1;
 	if (r->low != r->high)
 		r->why = unknown_why(c, d);
+	if (r->low > 0)
+		meta_evidence(c, d, r);
 }
 
 static void

@@ -63,6 +63,8 @@ same(round(sum(h["score"] for h in o["hits"]) + sum(r["score"] for r in o["reput
 a = next(h for h in o["hits"] if h["rule"] == "A")
 raw = open(msg, "rb").read()
 same(raw[a["offset"]:a["offset"] + 5], b"hello", "the offset counts bytes of the raw file")
+e = next(h for h in o["hits"] if h["rule"] == "E")
+same((e["matched"], raw[e["offset"]:e["offset"] + 7]), ("example", b"example"), "a meta shows what its part matched")
 same((a["matched"], a["line"], os.path.basename(a["file"]), a["describe"], a["count"]),
      ("hello", 1, "r.cf", "says hello", 1), "what matched and where the rule stands")
 same(o["message"]["size_bytes"], len(raw), "size_bytes")

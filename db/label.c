@@ -350,12 +350,30 @@ note_learned(sqlite3 *db, const struct label_request *r)
 	return query_run(&q);
 }
 
+/* What the identities say about the client; their first letter is the kind
+ * (db/reputation.c). */
+static void
+note_client(struct labelling *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		struct span key = span_of(l->identities[i], l->lengths[i]);
+
+		if (key.ptr[0] == 'i')
+			network_parse(span_from(key, 1), &l->result->client);
+		else if (key.ptr[0] == 'd' || key.ptr[0] == 's')
+			l->result->authenticated = true;
+	}
+	l->result->seen = l->seen;
+}
+
 static int
 change_label(sqlite3 *db, struct labelling *l)
 {
 	const struct label_request *r = l->request;
 	int rc = find_verdict(db, l);
 
+	if (rc == SQLITE_OK && l->result->known)
+		note_client(l);
 	if (rc == SQLITE_OK)
 		rc = find_labelled(db, l);
 	if (rc == SQLITE_OK)

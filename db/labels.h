@@ -16,6 +16,7 @@
 #ifndef DB_LABELS_H
 #define DB_LABELS_H
 
+#include "base/netaddr.h"
 #include "db/log.h"
 
 enum label_class { LABEL_NONE, LABEL_HAM, LABEL_SPAM };
@@ -36,6 +37,11 @@ struct label_result {
 	bool known; /* the verdict log knows whom the message came from */
 	enum label_class was, is;	    /* this user's word */
 	enum label_class all_was, all_is;   /* of all users together */
+	/* Where it came from, if it changed and the log knows: the client
+	 * (family 0: not known), whether DKIM aligned or SPF passed, and when. */
+	struct network client;
+	bool authenticated;
+	int64_t seen;
 };
 
 /* Runs inside the transaction, after the change: what must happen with it or

@@ -12,6 +12,7 @@
 struct report {
 	struct network net;
 	int64_t ttl_sec;
+	int64_t confirmed; /* when the good mail came; 0: a ban is asked for */
 	char reason[128];
 };
 
@@ -43,6 +44,13 @@ deliver(struct banfeed *f, const struct report *r)
 	struct error err;
 
 	network_format(&r->net, net);
+	if (r->confirmed != 0) {
+		if (ban_confirm(f->client, &r->net.addr, r->confirmed, &result,
+			&err) != 0)
+			log_fault("ban-helper",
+			    "fault=ban confirm=%s error=\"%s\"", net, err.text);
+		return;
+	}
 	if (ban_add(f->client, &r->net, BAN_MAIL, r->ttl_sec, r->reason, &result,
 		&err) != 0)
 		log_fault("ban-helper", "fault=ban client=%s error=\"%s\"", net,
@@ -122,11 +130,9 @@ banfeed_free(struct banfeed *f)
 	free(f);
 }
 
-void
-banfeed_report(struct banfeed *f, const struct network *net, int64_t ttl_sec,
-    const char *reason)
+static void
+enqueue(struct banfeed *f, const struct report *what)
 {
-	struct report *r;
 	bool dropped = false;
 
 	pthread_mutex_lock(&f->lock);
@@ -135,13 +141,30 @@ banfeed_report(struct banfeed *f, const struct network *net, int64_t ttl_sec,
 		f->count--;
 		dropped = true;
 	}
-	r = &f->queue[(f->head + f->count) % BANFEED_QUEUE];
-	r->net = *net;
-	r->ttl_sec = ttl_sec;
-	snprintf(r->reason, sizeof(r->reason), "%s", reason);
+	f->queue[(f->head + f->count) % BANFEED_QUEUE] = *what;
 	f->count++;
 	pthread_cond_signal(&f->wake);
 	pthread_mutex_unlock(&f->lock);
 	if (dropped)
 		log_fault("ban-queue", "fault=ban error=\"queue full, oldest report dropped\"");
+}
+
+void
+banfeed_report(struct banfeed *f, const struct network *net, int64_t ttl_sec,
+    const char *reason)
+{
+	struct report r = { .net = *net, .ttl_sec = ttl_sec };
+
+	snprintf(r.reason, sizeof(r.reason), "%s", reason);
+	enqueue(f, &r);
+}
+
+void
+banfeed_confirm(struct banfeed *f, const struct netaddr *client, int64_t when)
+{
+	struct report r = { .net = network_of(client,
+		client->family == 4 ? 32 : 64), .confirmed = when };
+
+	if (when > 0)
+		enqueue(f, &r);
 }

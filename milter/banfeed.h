@@ -28,4 +28,10 @@ void banfeed_free(struct banfeed *f);
 void banfeed_report(struct banfeed *f, const struct network *net,
     int64_t ttl_sec, const char *reason);
 
+/* People confirmed good, authenticated mail from this client, which came at
+ * `when` (unix seconds): some such days protect it from mail bans. Never
+ * blocks. */
+void banfeed_confirm(struct banfeed *f, const struct netaddr *client,
+    int64_t when);
+
 #endif

@@ -38,6 +38,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/netaddr.h"
 #include "base/span.h"
 #include "db/store.h"
 #include "scoring/learn/model.h"
@@ -59,6 +60,11 @@ struct control_context {
 	/* the model file was replaced; NULL: nobody cares */
 	void (*model_changed)(void *context);
 	void *changed_context;
+	/* people say that authenticated mail from this client was good, when
+	 * it came; NULL: nobody cares */
+	void (*good_client)(void *context, const struct netaddr *client,
+	    int64_t when);
+	void *good_context;
 };
 
 /* Runs one request; the answer is a new reference, NULL: no memory. *learned

@@ -106,6 +106,11 @@ run_learn(const struct control_context *c, const json_t *request,
 	rc = feedback_learn(c->store, &r, &result, &err);
 	if (rc != 0)
 		return failure_of(rc, &err);
+	if (result.label.changed && result.label.all_is == LABEL_HAM &&
+	    result.label.authenticated && result.label.client.addr.family != 0 &&
+	    c->good_client != NULL)
+		c->good_client(c->good_context, &result.label.client.addr,
+		    result.label.seen);
 	*ret_learned |= result.taught || result.label.all_was !=
 	    result.label.all_is;
 	return json_pack("{s:b, s:b, s:b, s:s, s:s, s:b}", "ok", 1, "changed",

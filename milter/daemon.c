@@ -202,6 +202,15 @@ make_control(struct life *l)
 }
 
 static void
+good_client(void *context, const struct netaddr *client, int64_t when)
+{
+	struct life *l = context;
+
+	if (l->server.banfeed != NULL)
+		banfeed_confirm(l->server.banfeed, client, when);
+}
+
+static void
 start_control(struct life *l)
 {
 	const struct milter_settings *ms = &l->server.current->settings;
@@ -216,6 +225,8 @@ start_control(struct life *l)
 		.label_rate = ms->label_rate,
 		.model_changed = model_changed,
 		.changed_context = l,
+		.good_client = good_client,
+		.good_context = l,
 	};
 	struct error err;
 

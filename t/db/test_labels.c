@@ -96,6 +96,41 @@ say(unsigned char message, enum label_class class, const char *user,
 	    result != NULL ? result : &ignored, &err);
 }
 
+/* Whom the ban helper should know about: the client of authenticated mail. */
+static void
+test_client(void)
+{
+	struct identity ids[3] = { { IDENTITY_IP, "203.0.113.7" },
+		{ IDENTITY_NET, "203.0.113.0/24" }, { IDENTITY_SPF, "a.example" } };
+	struct identity six[2] = { { IDENTITY_DKIM_ALIGNED, "b.example" },
+		{ IDENTITY_IP, "2001:db8:7::/64" } };
+	struct log_entry e = { .time = T0, .ids = ids, .record = SPAN_LIT("{}") };
+	struct label_result r;
+	char text[NETADDR_TEXT];
+
+	for (unsigned char m = 201; m <= 203; m++) {
+		e.id = m == 201 ? "c1" : m == 202 ? "c2" : "c3";
+		e.ids = m == 203 ? six : ids;
+		e.id_count = m == 201 ? 3 : 2;
+		memset(e.message, m, sizeof(e.message));
+		store_log_put(store, &e);
+	}
+	store_flush(store, &err);
+	say(201, LABEL_HAM, "ann", T0 + 5, &r);
+	tap_ok(r.authenticated && r.seen == T0, "authenticated mail, and when");
+	tap_is_str(network_format(&r.client, text), "203.0.113.7", "its client");
+	say(202, LABEL_HAM, "ann", T0 + 5, &r);
+	tap_ok(!r.authenticated, "without SPF and DKIM it is not");
+	say(203, LABEL_HAM, "ann", T0 + 5, &r);
+	tap_ok(r.authenticated && r.client.prefix_len == 64, "IPv6: its /64");
+	say(204, LABEL_HAM, "ann", T0 + 5, &r);
+	tap_ok(!r.known && r.client.addr.family == 0, "an unknown message: nobody's");
+	say(201, LABEL_HAM, "ann", T0 + 6, &r);
+	tap_ok(!r.changed && !r.authenticated, "said again it tells nothing new");
+	for (unsigned char m = 201; m <= 204; m++)
+		say(m, LABEL_NONE, "ann", T0 + 7, NULL);
+}
+
 static void
 test_learn_forget(void)
 {
@@ -443,6 +478,7 @@ main(void)
 	arena = arena_new(16 << 20);
 	reopen();
 	test_learn_forget();
+	test_client();
 	test_both_or_neither();
 	test_rate();
 	test_one_users_labels();

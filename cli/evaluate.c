@@ -56,7 +56,7 @@ struct evaluation {
 	struct model_writer *writer;
 	struct metrics_item *items, *learned;
 	char **paths;
-	size_t count, alloc, failed;
+	size_t count, alloc, failed, not_messages;
 	struct waiting *ring;
 	size_t ring_size;
 	size_t labelled;
@@ -295,10 +295,19 @@ one(struct evaluation *ev, struct span raw, size_t full_size, bool spam,
 	else
 		r = judge_with_rules(ev, raw, full_size, a, &score, &source,
 		    ret_waiting, err);
+	if (r == -EINVAL) {
+		/* not a message, but it came and somebody labelled it: its
+		 * bytes are all there is to judge by */
+		s = (struct sample){ .view = { [SAMPLE_RAW] = { raw.ptr,
+			raw.len < SAMPLE_RAW_BYTES ? raw.len :
+			(size_t)SAMPLE_RAW_BYTES } } };
+		ev->not_messages++;
+		r = 0;
+	} else if (r == 0)
+		r = sample_make(&source, a, &s);
 	if (r != 0)
-		return r == -EINVAL ? EX_DATAERR : EX_OSERR;
-	if (sample_make(&source, a, &s) != 0 ||
-	    model_predict_sample(model_writer_model(ev->writer), &s, 0, a,
+		return EX_OSERR;
+	if (model_predict_sample(model_writer_model(ev->writer), &s, 0, a,
 		&p) != 0)
 		return EX_OSERR;
 	if (ev->count == ev->alloc) {
@@ -359,7 +368,7 @@ line_run(struct evaluation *ev, const char *file, unsigned number, char *line,
 	arena_reset(a);
 	if (code == EX_OK)
 		code = one(ev, buf_span(raw), full_size, spam, tab + 1, a, &w, &err);
-	if (code == EX_NOINPUT || code == EX_DATAERR || code == EX_IOERR) {
+	if (code == EX_NOINPUT || code == EX_IOERR) {
 		cli_fail(code, "%s:%u: %s: %s", file, number, path, err.text);
 		ev->failed++;
 		code = EX_OK;
@@ -573,6 +582,9 @@ print_text(const struct evaluation *ev, const struct metrics *m,
 
 	printf("%zu messages: %zu ham, %zu spam; %zu labels learned\n", ev->count,
 	    m->ham, m->spam, ev->labelled);
+	if (ev->not_messages > 0)
+		printf("%zu of them are no messages and were judged by their bytes\n",
+		    ev->not_messages);
 	printf("at a score of %g:\n", threshold);
 	print_share("  ham lost", m->ham_lost, m->ham);
 	print_share("  spam missed", m->spam_missed, m->spam);

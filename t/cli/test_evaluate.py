@@ -102,6 +102,13 @@ write("gaps", [("ham", "mail/0"), ("spam", "mail/none"), ("spam", "mail/1")])
 code, out, err = run(SPAMSCORE, "evaluate", "--stream", "gaps", "--no-rules", "--json")
 same((code, json.loads(out)["messages"]), (65, 2), "a file that is missing: the rest, exit 65")
 ok(b"gaps:2:" in err, "and where it stood")
+for name, content in (("mail/empty", b""), ("mail/noise", b"\x00\xff" * 3000)):
+    with open(name, "wb") as f:
+        f.write(content)
+write("odd", order[:30] + [("spam", "mail/empty"), ("spam", "mail/noise")])
+for more in (["--no-rules"], ["--rules", "r.cf"]):
+    code, out, err = run(SPAMSCORE, "evaluate", "--stream", "odd", "--json", *more)
+    same((code, err, json.loads(out)["messages"]), (0, b"", 32), "what is no message counts all the same")
 os.mkdir("deep")
 write("deep/ORDER", [(a, "../" + b) for a, b in order[:5]])
 code, out, err = run(SPAMSCORE, "evaluate", "--stream", "deep/ORDER", "--no-rules", "--json")

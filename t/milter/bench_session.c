@@ -1,7 +1,7 @@
 /*
  * What one message costs the daemon besides libmilter's part: a session
  * driven in a loop, offline, with a state database in a temporary directory.
- * usage: bench_session RULES [MESSAGES]
+ * usage: bench_session RULES [MESSAGES [CONFIG]]
  */
 #include <stdlib.h>
 #include <time.h>
@@ -65,7 +65,8 @@ main(int argc, char **argv)
 	enum { WARM = 20 };
 	unsigned messages = argc > 2 ? (unsigned)atoi(argv[2]) : 2000;
 	struct snapshot_options so = { .rules = (const char *const *)&argv[1],
-		.rules_count = 1, .offline = true };
+		.rules_count = 1, .offline = true,
+		.config = argc > 3 ? argv[3] : NULL };
 	struct store_options store = { .mode = STORE_WRITE, .max_queue = 10000,
 		.busy_ms = 200 };
 	struct arena *a = arena_new(64 << 20);
@@ -77,7 +78,7 @@ main(int argc, char **argv)
 	FILE *null;
 
 	if (argc < 2 || a == NULL || mkdtemp(dir) == NULL)
-		return tap_skip_all("usage: bench_session RULES [MESSAGES]");
+		return tap_skip_all("usage: bench_session RULES [MESSAGES [CONFIG]]");
 	snprintf(path, sizeof(path), "%s/db", dir);
 	store.path = path;
 	pthread_mutex_init(&server.lock, NULL);

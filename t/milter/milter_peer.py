@@ -246,6 +246,7 @@ class Daemon:
         self.log = []
         self.changed = threading.Condition()
         self.process = None
+        self.to_file = False  # for benchmarks: the log goes to a file, unread
         self.write_config(config)
         with open(self.rules_path, "w", encoding="utf-8") as f:
             f.write(rules)
@@ -268,6 +269,8 @@ class Daemon:
         command = self.wrapper + [os.path.join(BUILD, "milter", "spamscored"), "--foreground",
                                   "--config", self.config_path, "--rules", self.rules_path,
                                   *self.args]
+        if self.to_file:
+            return self.start_to_file(command)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.reader = threading.Thread(target=self.read_log, args=(self.process.stderr,), daemon=True)
@@ -275,6 +278,21 @@ class Daemon:
         if ready:
             self.wait_log(r"spamscored \S+ serves", timeout=60)
         return self
+
+    def start_to_file(self, command):
+        path = os.path.join(self.directory, "log")
+        with open(path, "wb") as f:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=f)
+        self.reader = threading.Thread(target=self.process.wait, daemon=True)
+        self.reader.start()
+        until = time.monotonic() + 60
+        while True:
+            with open(path, encoding="utf-8", errors="replace") as f:
+                if " serves " in f.read():
+                    return self
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise AssertionError("the daemon did not start")
+            time.sleep(0.02)
 
     def read_log(self, stream):
         for line in stream:

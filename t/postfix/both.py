@@ -166,7 +166,7 @@ class MX(private_postfix.PrivatePostfix):
 
 @contextlib.contextmanager
 def both(config="", rules=RULES, args=("--offline",), default_action="accept", settings=None,
-         rules_path=None, master=""):
+         rules_path=None, master="", log_file=False):
     # smtpd is chrooted, so the socket stands below the queue directory
     settings = {"smtpd_milters": "unix:spamscore/milter.sock",
                 "milter_default_action": default_action, **(settings or {})}
@@ -175,6 +175,7 @@ def both(config="", rules=RULES, args=("--offline",), default_action="accept", s
                    listen=f"unix:{mx.queue}/spamscore/milter.sock")
         if rules_path is not None:
             d.rules_path = rules_path
+        d.to_file = log_file
         try:
             yield d.start(), mx
         finally:

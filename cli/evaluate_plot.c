@@ -78,7 +78,8 @@ draw_roc(FILE *f, double x0, struct metrics_item *items, size_t count,
 			   "<text x='%.1f' y='%d' class='m'>%s</text>\n",
 		    x0 + SIZE * at_log(s), TOP, SIZE, x0 + SIZE * at_log(s),
 		    TOP + SIZE + 18, percent(s, text));
-	qsort(items, count, sizeof(*items), by_score_falling);
+	if (count != 0)
+		qsort(items, count, sizeof(*items), by_score_falling);
 	fprintf(f, "<path class='c' d='M%.1f %.1f", x0, (double)TOP);
 	for (size_t i = 0; i < count;) {
 		double x, y;
@@ -125,7 +126,8 @@ draw_learning(FILE *f, double x0, const struct metrics_item *items,
 
 		if (n > count)
 			n = count;
-		memcpy(scratch, items, n * sizeof(*items));
+		if (n != 0) /* an empty stream has no array at all */
+			memcpy(scratch, items, n * sizeof(*items));
 		fprintf(f, "%c%.1f %.1f", first ? 'M' : 'L',
 		    x0 + SIZE * (log10(fmax(20, (double)n)) - from) / (to - from),
 		    TOP + SIZE * (1 - at_log(metrics_roca_pct(scratch, n) / 100)));

@@ -12,7 +12,8 @@
 #include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
-enum { REPLACE_MAX_BYTES = 1024 * 1024, REPLACE_PASSES = 6 };
+enum { REPLACE_MAX_BYTES = 1024 * 1024, REPLACE_PASSES = 6,
+	OUTLINE_MAX_WIDTH = 12 };
 enum { TAG, PRE, INTER, POST };
 
 enum conf_result
@@ -254,9 +255,17 @@ add_outline(const unsigned char bits[32], uint32_t least, uint32_t most,
 	buf_add_str(out, "(?:");
 	if (bits != NULL) {
 		buf_add_char(out, '[');
-		for (unsigned c = 0; c < 256; c++)
-			if (bits[c / 8] & 1 << c % 8)
-				buf_printf(out, "\\x%02x", c);
+		for (unsigned c = 0, end; c < 256; c++) {
+			if (!(bits[c / 8] & 1 << c % 8))
+				continue;
+			for (end = c; end < 255 &&
+			     bits[(end + 1) / 8] & 1 << (end + 1) % 8; end++)
+				;
+			buf_printf(out, end > c + 1 ? "\\x%02x-\\x%02x" :
+				end > c		  ? "\\x%02x\\x%02x" :
+						    "\\x%02x", c, end);
+			c = end;
+		}
 		buf_add_char(out, ']');
 		least--;
 		most -= most != UINT32_MAX;
@@ -295,6 +304,10 @@ make_outline(struct loader *l, struct span name, struct span value,
 	buf_reset(out);
 	pattern_translate(buf_span(a), out);
 	if (out->failed || !hs_widths(out->ptr, &least, &most))
+		return 0;
+	/* the outline of a long one would match anything; it stays as it is,
+	 * with outlines of the letters in it */
+	if (most > OUTLINE_MAX_WIDTH)
 		return 0;
 	first = least > 0 &&
 	    pattern_first_bytes(l->rs->patterns, buf_span(a), bits);

@@ -126,6 +126,13 @@ struct rule_input {
 	/* NULL, or one a rule: the time that each took is added. Informative;
 	 * nothing depends on it */
 	uint64_t *nanoseconds;
+	/* NULL, or RULE_PHASES: what each phase of a run took, added */
+	uint64_t *phases;
+};
+
+enum rule_phase {
+	PHASE_HEADER, PHASE_BODY, PHASE_URI, PHASE_RAWBODY, PHASE_FULL,
+	PHASE_MIMEHEADER, PHASE_EVAL, PHASE_META, RULE_PHASES,
 };
 
 struct rule_run {

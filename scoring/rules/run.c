@@ -135,7 +135,7 @@ run_clock(const struct eval_context *c)
 {
 	struct timespec t;
 
-	if (c->in->nanoseconds == NULL)
+	if (c->in->nanoseconds == NULL && c->in->phases == NULL)
 		return 0;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
@@ -146,6 +146,17 @@ run_clock_add(struct eval_context *c, const struct rule_def *d, uint64_t since)
 {
 	if (c->in->nanoseconds != NULL)
 		c->in->nanoseconds[d->index] += run_clock(c) - since;
+}
+
+/* The end of a phase; returns the beginning of the next. */
+static uint64_t
+end_phase(struct eval_context *c, enum rule_phase phase, uint64_t since)
+{
+	uint64_t now = run_clock(c);
+
+	if (c->in->phases != NULL)
+		c->in->phases[phase] += now - since;
+	return now;
 }
 
 /* Whatever was counted before the end came is certain. */
@@ -501,7 +512,7 @@ run_rule(struct eval_context *c, const struct rule_def *d)
 
 	if (!d->enabled[c->in->score_set & 3] || d->failed)
 		return;
-	since = run_clock(c);
+	since = c->in->nanoseconds != NULL ? run_clock(c) : 0;
 	switch (d->kind) {
 	case RULE_HEADER:
 		run_header_rule(c, d);
@@ -530,21 +541,32 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 	struct eval_context c;
 	int r = context_init(&c, rs, in);
 
+	uint64_t t;
+
 	if (r != 0) {
 		context_done(&c);
 		return r;
 	}
+	t = run_clock(&c);
 	for (size_t i = 0; i < rs->capture_count && !c.oom; i++)
 		run_rule(&c, rs->rules[rs->capture_rules[i]]);
 	run_kind(&c, RULE_HEADER);
+	t = end_phase(&c, PHASE_HEADER, t);
 	run_text_rules(&c, RULE_BODY);
+	t = end_phase(&c, PHASE_BODY, t);
 	run_text_rules(&c, RULE_URI);
+	t = end_phase(&c, PHASE_URI, t);
 	run_text_rules(&c, RULE_RAWBODY);
+	t = end_phase(&c, PHASE_RAWBODY, t);
 	run_text_rules(&c, RULE_FULL);
+	t = end_phase(&c, PHASE_FULL, t);
 	run_mime_rules(&c);
+	t = end_phase(&c, PHASE_MIMEHEADER, t);
 	run_kind(&c, RULE_EVAL);
+	t = end_phase(&c, PHASE_EVAL, t);
 	for (size_t i = 0; i < rs->order_count[RULE_META] && !c.oom; i++)
 		run_meta_rule(&c, rs->rules[rs->order[RULE_META][i]]);
+	end_phase(&c, PHASE_META, t);
 	context_done(&c);
 	if (c.oom)
 		return -ENOMEM;

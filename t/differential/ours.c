@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/conf.h"
+#include "scoring/message/body.h"
 #include "scoring/rules/ruleset.h"
 
 static double
@@ -35,6 +36,12 @@ read_file(const char *path, size_t *len)
 	return p;
 }
 
+/* Where a message's time goes, in seconds; printed at the end */
+static const char *const phase_names[] = { "header", "body", "uri", "rawbody",
+	"full", "mimeheader", "eval", "meta" };
+static double parse_time, render_time;
+static uint64_t phases[RULE_PHASES];
+
 struct rules {
 	struct ruleset *rs;
 	struct scoring_settings settings;
@@ -59,10 +66,14 @@ run_file(struct rules *g, const char *path)
 	struct rule_run run;
 	struct error err = { "" };
 	double score = 0;
+	const struct texts *texts;
+	const struct html *html;
+	double start;
 	size_t len;
 	char *raw = read_file(path, &len);
 
 	arena_reset(g->arena);
+	start = cpu();
 	if (message_parse(g->arena, span_of(raw, len), len, &limits,
 		&in.message, &err) != 0 ||
 	    relays_parse(in.message, &g->settings.trusted_networks,
@@ -72,6 +83,14 @@ run_file(struct rules *g, const char *path)
 		return;
 	}
 	in.relays = relays;
+	in.phases = phases;
+	parse_time += cpu() - start;
+	start = cpu();
+	if (body_rendered(in.message, &texts) != 0 ||
+	    body_raw(in.message, &texts) != 0 ||
+	    body_html(in.message, &html) != 0)
+		exit(1);
+	render_time += cpu() - start;
 	if (ruleset_run(g->rs, &in, &run) != 0) {
 		fprintf(stderr, "out of memory\n");
 		exit(1);
@@ -125,7 +144,13 @@ main(int argc, char **argv)
 		line[strcspn(line, "\n")] = '\0';
 		run_file(&g, line);
 	}
-	fprintf(stderr, "cpu %.3f\n", cpu() - start);
+	start = cpu() - start;
+	fprintf(stderr, "parse %.3f decode and render %.3f", parse_time,
+	    render_time);
+	for (int i = 0; i < RULE_PHASES; i++)
+		fprintf(stderr, " %s %.3f", phase_names[i],
+		    (double)phases[i] / 1e9);
+	fprintf(stderr, "\ncpu %.3f\n", start);
 	ruleset_unref(g.rs);
 	scoring_settings_done(&g.settings);
 	arena_free(g.arena);

@@ -14,7 +14,7 @@ my $extra = do { local (@ARGV, $/) = ($more); <> };
 my $sa = Mail::SpamAssassin->new({
     rules_filename => $rules, site_rules_filename => $site,
     userprefs_filename => '/dev/null', dont_copy_prefs => 1,
-    local_tests_only => 1, home_dir_for_helpers => '/nonexistent',
+    local_tests_only => 1, home_dir_for_helpers => $site,
     username => 'nobody', debug => $ENV{SA_DEBUG} // 0,
     post_config_text => "use_bayes 0\nuse_learner 0\n$extra",
 });

@@ -1,0 +1,190 @@
+/*
+ * Candidate databases: the same hits with and without them, and a damaged,
+ * stale or missing file means PCRE2, never another answer.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "t/rules/rig.h"
+
+static const char rules[] =
+    "replace_tag A (?:[a4]|\\xc3\\xa4|\\xc3\\xa0|\\xce\\xb1|@{1,3})\n"
+    "replace_rules FUZZY\n"
+    "body WORD /\\bcheap (?:pills|watches)\\b/i\n"
+    "body LOOK /pay(?! nothing) now/\n"
+    "body BACK /(\\w+) \\1/\n"
+    "body FUZZY /ch<A>rity/i\n"
+    "body COUNT /e/\ntflags COUNT multiple maxhits=40\n"
+    "body LATIN /\\xc3\\x9cber/i\n"
+    "body CLASS /[\\xc0-\\xc5]\\x9fx/i\n"
+    "body EMPTY /^$|x*/\n"
+    "body SAME1 /nothing/\nbody SAME2 /nothing/\n"
+    "body NOSUBJ /subjectword/\ntflags NOSUBJ nosubject\n"
+    "rawbody RAW /<b>bold<\\/b>/\n"
+    "uri URI /example\\.com\\/[a-z]{3}$/\n"
+    "full FULL /^X-Mark: \\w+$/m\n"
+    "meta BOTH WORD && RAW\n";
+
+static const char *const mails[] = {
+	"Subject: subjectword\n\nCheap Pills, pay now, the the end.\n",
+	"Subject: a\nX-Mark: yes\nContent-Type: text/html\n\n"
+	"<p>cheap watches <b>bold</b> for ch4rity and nothing"
+	"<a href=\"http://example.com/abc\">x</a>\n",
+	"Subject: \xc3\xbc\n\nch\xc3\xa4rity \xe3\x9c" "ber \xc3\xbc" "ber \xe3\x9fx\n",
+	"Subject: none\n\n",
+};
+
+enum { MAILS = sizeof(mails) / sizeof(mails[0]) };
+
+static struct ruleset *
+load(struct rig *g, const char *dir)
+{
+	struct ruleset_options o = { .text = span_cstr(rules),
+		.text_name = "test", .compiled_dir = dir };
+	struct ruleset *rs = NULL;
+
+	ruleset_load(&o, &g->diags, &rs, &g->err);
+	return rs;
+}
+
+static bool
+same_hits(struct rig *g, struct ruleset *a, struct ruleset *b)
+{
+	bool same = true;
+
+	for (size_t i = 0; i < MAILS; i++) {
+		struct rule_result first[32];
+		size_t n = ruleset_count(a);
+
+		g->rs = a;
+		rig_run(g, mails[i]);
+		memcpy(first, g->run.results, n * sizeof(first[0]));
+		g->rs = b;
+		rig_run(g, mails[i]);
+		for (size_t k = 0; k < n; k++)
+			if (first[k].low != g->run.results[k].low ||
+			    !span_eq(first[k].matched,
+				g->run.results[k].matched)) {
+				printf("# %s on mail %zu: %u and %u\n",
+				    ruleset_rule(a, k)->name, i, first[k].low,
+				    g->run.results[k].low);
+				same = false;
+			}
+	}
+	return same;
+}
+
+/* Changes a byte, or cuts, every file in dir. */
+static void
+damage(const char *dir, long at, bool cut)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char path[600];
+		FILE *f;
+		int c;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (cut) {
+			if (truncate(path, at) != 0)
+				printf("# cannot cut %s\n", path);
+			continue;
+		}
+		f = fopen(path, "r+b");
+		if (f == NULL)
+			continue;
+		fseek(f, at, SEEK_SET);
+		c = getc(f);
+		fseek(f, at, SEEK_SET);
+		putc(c ^ 0x40, f);
+		fclose(f);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+static void
+clear(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char path[600];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlink(path);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+int
+main(void)
+{
+	struct ruleset_compiled list[RULESET_COMPILED_KINDS];
+	char dir[] = "/tmp/spamscore-compiled-XXXXXX";
+	struct ruleset *plain, *fast;
+	struct rig g;
+
+	if (mkdtemp(dir) == NULL)
+		return tap_skip_all("cannot make a directory");
+	rig_load(&g, "", false);
+	ruleset_unref(g.rs);
+	g.rs = NULL;
+	plain = load(&g, NULL);
+	tap_ok(plain != NULL, "rules load");
+	ruleset_compile(plain, dir, 2, list);
+	if (list[1].result == -ENOTSUP) {
+		clear(dir);
+		rmdir(dir);
+		return tap_skip_all("built without libhs");
+	}
+	for (size_t i = 0; i < RULESET_COMPILED_KINDS; i++)
+		tap_ok(list[i].result == 0 && list[i].patterns > 0,
+		    "%s: %zu patterns, %zu left out %s", list[i].type,
+		    list[i].patterns, list[i].left_out, list[i].err.text);
+	fast = load(&g, dir);
+	tap_is_int((long long)g.diags.notes, 0, "all databases are used");
+	tap_ok(same_hits(&g, plain, fast), "the same hits");
+	ruleset_unref(fast);
+	ruleset_compile(plain, dir, 1, list);
+	tap_ok(list[0].kept && list[1].kept && list[2].kept && list[3].kept,
+	    "what is there and right is kept");
+	for (long at = 0; at < 400; at += 57) {
+		g.diags.notes = 0;
+		damage(dir, at, false);
+		fast = load(&g, dir);
+		tap_ok(g.diags.notes == 4 && same_hits(&g, plain, fast),
+		    "byte %ld changed: not used, the same hits", at);
+		ruleset_unref(fast);
+		damage(dir, at, false);
+	}
+	damage(dir, 300, true);
+	g.diags.notes = 0;
+	fast = load(&g, dir);
+	tap_ok(g.diags.notes == 4 && same_hits(&g, plain, fast),
+	    "cut short: not used");
+	ruleset_unref(fast);
+	ruleset_compile(plain, dir, 2, list);
+	tap_ok(list[0].result == 0 && !list[0].kept, "compiled again");
+	clear(dir);
+	g.diags.notes = 0;
+	fast = load(&g, dir);
+	tap_ok(g.diags.notes == 4 && same_hits(&g, plain, fast), "not there");
+	ruleset_unref(fast);
+	ruleset_unref(plain);
+	g.rs = NULL;
+	rmdir(dir);
+	ruleset_compile(g.rs = load(&g, NULL), dir, 1, list);
+	tap_ok(list[0].result == -ENOENT && list[0].err.text[0] != '\0',
+	    "a directory that is not there is an error");
+	rig_done(&g);
+	return tap_done();
+}

@@ -512,142 +512,19 @@ directory_remove(struct evaluation *ev)
 }
 
 static int
-scores_write(const struct evaluation *ev)
-{
-	FILE *f = fopen(ev->o->scores, "we");
-	int r = 0;
-
-	if (f == NULL)
-		return cli_fail(EX_CANTCREAT, "cannot write \"%s\": %s",
-		    ev->o->scores, strerror(errno));
-	for (size_t i = 0; i < ev->count; i++)
-		fprintf(f, "%s\t%.6f\t%s\n", ev->items[i].spam ? "spam" : "ham",
-		    ev->items[i].score, ev->paths[i]);
-	if (ferror(f))
-		r = EIO;
-	if (fclose(f) != 0 && r == 0)
-		r = errno;
-	return r == 0 ? EX_OK : cli_fail(EX_IOERR, "cannot write \"%s\": %s",
-	    ev->o->scores, strerror(r));
-}
-
-static json_t *
-rounded(double v, double digits)
-{
-	return json_real(round(v * digits) / digits);
-}
-
-static int
-print_json(const struct evaluation *ev, const struct metrics *m,
-    const struct model_info *info)
-{
-	static const char *const names[] = { "0.01", "0.1", "1" };
-	json_t *o = json_object(), *missed = json_object();
-
-	json_object_set_new(o, "messages", json_integer((json_int_t)ev->count));
-	json_object_set_new(o, "ham", json_integer((json_int_t)m->ham));
-	json_object_set_new(o, "spam", json_integer((json_int_t)m->spam));
-	json_object_set_new(o, "ham_lost", json_integer((json_int_t)m->ham_lost));
-	json_object_set_new(o, "spam_missed",
-	    json_integer((json_int_t)m->spam_missed));
-	json_object_set_new(o, "roca_pct", rounded(m->roca_pct, 1e6));
-	json_object_set_new(o, "lam_pct", rounded(m->lam_pct, 1e6));
-	for (int i = 0; i < 3; i++)
-		json_object_set_new(missed, names[i],
-		    rounded(m->missed_pct[i], 1e6));
-	json_object_set_new(o, "spam_missed_pct", missed);
-	json_object_set_new(o, "cpu_us_per_message", rounded(ev->count > 0 ?
-		(double)ev->cpu_us / (double)ev->count : 0, 10));
-	json_object_set_new(o, "model_bytes",
-	    json_integer((json_int_t)info->size_bytes));
-	return cli_print_json(stdout, o);
-}
-
-static void
-print_share(const char *label, size_t k, size_t n)
-{
-	double low, high;
-
-	metrics_interval(k, n, 0.95, &low, &high);
-	printf("%-22s %7zu of %-7zu %8.4f %%   95 %% interval %.4f .. %.4f %%\n",
-	    label, k, n, n > 0 ? 100 * (double)k / (double)n : 0, 100 * low,
-	    100 * high);
-}
-
-static void
-print_text(const struct evaluation *ev, const struct metrics *m,
-    const struct model_info *info, double threshold)
-{
-	struct metrics_band bands[METRICS_BANDS];
-
-	printf("%zu messages: %zu ham, %zu spam; %zu labels learned\n", ev->count,
-	    m->ham, m->spam, ev->labelled);
-	if (ev->not_messages > 0)
-		printf("%zu of them are no messages and were judged by their bytes\n",
-		    ev->not_messages);
-	printf("at a score of %g:\n", threshold);
-	print_share("  ham lost", m->ham_lost, m->ham);
-	print_share("  spam missed", m->spam_missed, m->spam);
-	printf("1-ROCA %.4f %%, lam %.4f %%\n", m->roca_pct, m->lam_pct);
-	printf("spam missed when this much ham is lost:\n");
-	for (int i = 0; i < 3; i++)
-		print_share(i == 0 ? "  at 0.01 %" : i == 1 ? "  at 0.1 %" :
-							     "  at 1 %",
-		    (size_t)(m->missed_pct[i] / 100 * (double)m->spam + 0.5),
-		    m->spam);
-	printf("cpu %.1f us a message, model %zu bytes, labels taken for "
-	       "mistakes %.2f %%\n",
-	    ev->count > 0 ? (double)ev->cpu_us / (double)ev->count : 0,
-	    info->size_bytes, 100 * info->noise);
-	metrics_calibration(ev->learned, ev->count, bands);
-	printf("calibration of LEARNED, as probability of spam:\n"
-	       "        predicted   messages  mean predicted   spam seen   "
-	       "99 %% interval\n");
-	for (int b = 0; b < METRICS_BANDS; b++) {
-		const struct metrics_band *x = &bands[b];
-
-		if (x->count == 0)
-			continue;
-		printf("  %.4f .. %.4f %10zu      %.6f    %.6f   %.6f .. %.6f%s\n",
-		    x->from, x->to, x->count, x->mean,
-		    (double)x->spam / (double)x->count, x->low, x->high,
-		    x->count < 200 || (x->mean >= x->low && x->mean <= x->high) ?
-			"" : "  outside");
-	}
-}
-
-static int
 report(struct evaluation *ev)
 {
 	const struct options *o = ev->o;
-	double threshold = o->no_rules ? 0 :
-	    engine_settings(ev->rt.engine)->tag_score;
-	struct metrics_item *sorted = calloc(ev->count + 1, sizeof(*sorted));
-	struct model_info info;
-	struct metrics m;
-	struct error err;
-	char title[128];
-	int code = EX_OK;
+	struct evaluate_report r = {
+		.items = ev->items, .learned = ev->learned, .paths = ev->paths,
+		.count = ev->count, .labelled = ev->labelled,
+		.not_messages = ev->not_messages, .cpu_us = ev->cpu_us,
+		.threshold = o->no_rules ? 0 :
+		    engine_settings(ev->rt.engine)->tag_score,
+	};
 
-	if (sorted == NULL)
-		return cli_fail(EX_OSERR, "out of memory");
-	if (ev->count > 0)
-		memcpy(sorted, ev->items, ev->count * sizeof(*sorted));
-	metrics_compute(sorted, ev->count, threshold, &m);
-	free(sorted);
-	model_info(model_writer_model(ev->writer), &info);
-	if (o->scores != NULL)
-		code = scores_write(ev);
-	snprintf(title, sizeof(title), "%zu messages, 1-ROCA %.4f %%", ev->count,
-	    m.roca_pct);
-	if (code == EX_OK && o->plot != NULL &&
-	    evaluate_plot(o->plot, title, ev->items, ev->count, &err) != 0)
-		code = cli_fail(EX_CANTCREAT, "%s", err.text);
-	if (code == EX_OK && o->judge.json)
-		code = print_json(ev, &m, &info);
-	else if (code == EX_OK)
-		print_text(ev, &m, &info, threshold);
-	return code;
+	model_info(model_writer_model(ev->writer), &r.info);
+	return evaluate_report(&r, o->judge.json, o->scores, o->plot);
 }
 
 static void

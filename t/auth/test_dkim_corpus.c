@@ -120,10 +120,12 @@ check_row(struct fixture *f, const char *path, const char *key,
 			break;
 	}
 	free(text);
-	if (strcmp(got, want) != 0)
-		printf("# %s %s: got %s (%s), want %s\n", path, key, got, why,
-		    want);
-	return strcmp(got, want) == 0;
+	if (strcmp(got, want) == 0)
+		return true;
+	printf("# %s %s: ", path, key);
+	fputs(got, stdout);
+	printf(" (%s), want %s\n", why, want);
+	return false;
 }
 
 int

@@ -198,9 +198,10 @@ run_dotcom_helo(struct eval_context *ctx, const struct eval_call *call,
 	for (size_t i = 0; i < path.untrusted_count; i++) {
 		const struct received_hop *hop = path.untrusted[i];
 
-		if (netaddr_is_private(&hop->ip) || hop->helo == NULL)
+		if (hop->ip_private || hop->helo == NULL)
 			continue;
-		hit = (hop->rdns == NULL || hop->rdns[0] == '\0') &&
+		/* that no name is told does not mean that there is none */
+		hit = hop->no_reverse_dns &&
 		    probe_hit(&p, DOTCOM, span_cstr(hop->helo));
 	}
 	return probe_end(&p, r, hit);

@@ -159,9 +159,17 @@ escape_utf8(struct buf *out, struct span s)
 	size_t i = 0;
 
 	while (i < s.len && !out->failed) {
-		size_t n, skip;
+		size_t n, skip, run = i;
 		uint32_t cp;
 
+		/* most text is ASCII: as one piece, not byte by byte */
+		while (run < s.len && (unsigned char)s.ptr[run] - 1u < 0x7F)
+			run++;
+		if (run > i) {
+			buf_add(out, s.ptr + i, run - i);
+			i = run;
+			continue;
+		}
 		n = utf8_decode(span_from(s, i), &cp, &skip);
 		if (n == 0 || cp == 0) {
 			buf_add_str(out, "\xEF\xBF\xBD");

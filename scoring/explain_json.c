@@ -31,7 +31,8 @@ text_of(struct writer *w, struct span s)
 	escape_utf8(&w->text, s);
 	if (w->text.failed)
 		return NULL;
-	return json_stringn(w->text.ptr, w->text.len);
+	/* it is UTF-8 now: jansson need not look again */
+	return json_stringn_nocheck(w->text.ptr, w->text.len);
 }
 
 static void

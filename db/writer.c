@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "db/internal.h"
+#include "db/schema.h"
 
 static const char reputation_put_sql[] =
     "INSERT INTO reputation(identity,counts) VALUES(?1,?2)"
@@ -300,6 +301,27 @@ checkpoint(struct writer *w)
 		w->wal_pages = 0;
 }
 
+static bool
+has_faults(struct store *s)
+{
+	bool ill;
+
+	pthread_mutex_lock(&s->lock);
+	ill = s->faults[SIDE_WRITE] != 0;
+	pthread_mutex_unlock(&s->lock);
+	return ill;
+}
+
+/* With nothing to write, only a write tells whether writing works again. */
+static int
+probe(struct writer *w)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", schema_version);
+	return sqlite3_exec(w->db, sql, NULL, NULL, NULL);
+}
+
 /* false: a fault, which was told; the work is to be tried again. A call is
  * not: *ret_called says whether it has run. Its caller must not be told
  * before the end, since the call lives on the caller's stack. */
@@ -318,10 +340,11 @@ writer_work(struct store *s, struct op **ops, size_t n, bool *ret_called)
 	} else if (n > 0) {
 		qsort(ops, n, sizeof(ops[0]), op_compare);
 		rc = run_batch(s, ops, n);
+	} else {
+		rc = probe(w);
 	}
 	if (rc == SQLITE_OK) {
-		if (n > 0)
-			fault_heal(s, SIDE_WRITE);
+		fault_heal(s, SIDE_WRITE);
 		if (w->wal_pages > STORE_WAL_PAGES || w->wants_truncate)
 			checkpoint(w);
 		return true;
@@ -500,8 +523,10 @@ writer_main(void *arg)
 			ok = s->writer.db != NULL || writer_open(s);
 		}
 
+		/* as long as something is wrong it is looked at again soon,
+		 * whether there is anything to write or not */
+		failing = !ok || has_faults(s);
 		pthread_mutex_lock(&s->lock);
-		failing = !ok;
 		if (n == 1 && ops[0]->kind == OP_CALL) {
 			/* the caller waits and is told; it may ask again */
 			if (!called)

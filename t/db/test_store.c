@@ -402,6 +402,15 @@ test_removed(void)
 	    "and it works");
 	tap_is_int(one(s, IDENTITY_SPF, "new.example", T0).last_seen, 0,
 	    "what was in the other is gone");
+	hush();
+	unlink(path);
+	for (int i = 0; i < 300 && strstr(said, "works again") == NULL; i++) {
+		one(s, IDENTITY_SPF, "second.example", T0);
+		usleep(10000);
+	}
+	tap_ok(strstr(said, "works again") != NULL,
+	    "a reader's finding is enough to begin anew");
+	add(s, IDENTITY_SPF, "second.example", 1, 0, NULL, T0);
 	store_close(s);
 	s = open_store(STORE_READ);
 	tap_is_double(one(s, IDENTITY_SPF, "second.example", T0).ham, 1,

@@ -12,8 +12,7 @@
 #include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
-enum { REPLACE_MAX_BYTES = 1024 * 1024, REPLACE_PASSES = 6,
-	OUTLINE_MAX_WIDTH = 12 };
+enum { REPLACE_MAX_BYTES = 1024 * 1024, REPLACE_PASSES = 6 };
 enum { TAG, PRE, INTER, POST };
 
 enum conf_result
@@ -304,10 +303,6 @@ make_outline(struct loader *l, struct span name, struct span value,
 	buf_reset(out);
 	pattern_translate(buf_span(a), out);
 	if (out->failed || !hs_widths(out->ptr, &least, &most))
-		return 0;
-	/* the outline of a long one would match anything; it stays as it is,
-	 * with outlines of the letters in it */
-	if (most > OUTLINE_MAX_WIDTH)
 		return 0;
 	first = least > 0 &&
 	    pattern_first_bytes(l->rs->patterns, buf_span(a), bits);

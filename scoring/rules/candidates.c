@@ -22,7 +22,7 @@ enum {
 	MAX_DATABASE_BYTES = 256 * 1024 * 1024,
 	/* what is longer costs libhs minutes and memory; PCRE2 does it */
 	MAX_HS_PATTERN_BYTES = 1024,
-	MAX_HS_OUTLINE_BYTES = 4096,
+	MAX_HS_OUTLINE_BYTES = 1024,
 };
 
 static const char magic[8] = "SPSHS002";

@@ -1,6 +1,7 @@
 /*
  * How many messages of 10 kB a second the engine judges by header rules: one
- * core, parsing and the path of trust included. The rules are those of the
+ * core (CPU time), parsing and the path of trust included, the rules over
+ * bodies not. The rules are those of the
  * directory given, the messages are made here, 500 different ones.
  */
 #include <stdlib.h>
@@ -15,7 +16,7 @@ now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -73,13 +74,14 @@ main(int argc, char **argv)
 		messages[i] = make_message(g.arena, i);
 	for (int round = 0; round < ROUNDS; round++) {
 		struct arena *a = arena_new(64 << 20);
+		uint64_t phases[RULE_PHASES] = { 0 };
 		double start = now();
 
 		for (unsigned i = 0; i < MESSAGES; i++) {
 			struct rule_input in = { .settings = &g.settings,
 				.envelope = &g.envelope,
 				.evidence = &g.evidence, .arena = a,
-				.learned = -1 };
+				.learned = -1, .phases = phases };
 			struct relays *relays;
 			struct rule_run run;
 
@@ -97,6 +99,9 @@ main(int argc, char **argv)
 			steps += run.steps;
 		}
 		start = now() - start;
+		/* what stands below the header is another benchmark's */
+		for (int i = PHASE_BODY; i <= PHASE_MIMEHEADER; i++)
+			start -= (double)phases[i] / 1e9;
 		if (MESSAGES / start > best)
 			best = MESSAGES / start;
 		arena_free(a);

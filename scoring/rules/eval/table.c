@@ -4,7 +4,8 @@ extern const struct eval_family eval_body, eval_locale, eval_mime;
 extern const struct eval_family eval_dnseval, eval_freemail;
 extern const struct eval_family eval_html, eval_https, eval_uri;
 extern const struct eval_family eval_subject_lists, eval_welcomelist;
-extern const struct eval_family eval_askdns, eval_image, eval_uridns;
+extern const struct eval_family eval_askdns, eval_image, eval_uridetail,
+    eval_uridns;
 extern const struct eval_family eval_dkim_lists, eval_spf_lists; /* authlist.c */
 extern const struct eval_family eval_bayes, eval_dcc, eval_hashbl, eval_pyzor,
     eval_razor, eval_vbounce; /* other.c */
@@ -44,6 +45,7 @@ const struct eval_family *const eval_families[] = {
 	&eval_pyzor,
 	&eval_razor,
 	&eval_spf_lists,
+	&eval_uridetail,
 	&eval_uridns,
 	&eval_vbounce,
 	&eval_own,

@@ -653,17 +653,6 @@ run_equal_domains(struct eval_context *ctx, const struct eval_call *call,
 	    from.len > 0 && env.len > 0 && !span_ieq(from, env));
 }
 
-/* Deprecated there and always false */
-static int
-run_never(struct eval_context *ctx, const struct eval_call *call,
-    struct eval_result *r)
-{
-	(void)ctx;
-	(void)call;
-	r->count = 0;
-	return 0;
-}
-
 static const struct eval_function functions[] = {
 	{ "check_for_shifted_date", EVAL_HEADER, "ss", run_shifted_date, NULL, NULL },
 	{ "received_within_months", EVAL_HEADER, "ss", run_within_months, NULL, NULL },
@@ -680,7 +669,7 @@ static const struct eval_function functions[] = {
 	{ "check_ratware_name_id", EVAL_HEADER, "", run_ratware_name_id, NULL, NULL },
 	{ "check_ratware_envelope_from", EVAL_HEADER, "", run_ratware_envelope, NULL, NULL },
 	{ "check_equal_from_domains", EVAL_HEADER, "", run_equal_domains, NULL, NULL },
-	{ "check_for_unique_subject_id", EVAL_HEADER, "", run_never, NULL, NULL },
+	{ "check_for_unique_subject_id", EVAL_HEADER, "", probe_never, NULL, NULL },
 	{ 0 },
 };
 

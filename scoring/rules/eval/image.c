@@ -202,7 +202,9 @@ run_text_ratio(struct eval_context *ctx, const struct eval_call *call,
 	for (size_t i = 0; i < body->count; i++)
 		text += (double)body->items[i].len;
 	area = pixels(s, call->args[0]);
-	r->count = text > 0 && area > 0 && in_range(call, text / area);
+	/* here, and only here, the upper end is not in the range */
+	r->count = text > 0 && area > 0 && in_range(call, text / area) &&
+	    text / area != number(call, 2);
 	return 0;
 }
 

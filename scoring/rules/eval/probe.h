@@ -119,4 +119,15 @@ probe_end(struct probe *p, struct eval_result *r, bool hit)
 	return 0;
 }
 
+/* The run() of a function that is deprecated there and always false */
+static inline int
+probe_never(struct eval_context *ctx, const struct eval_call *call,
+    struct eval_result *r)
+{
+	(void)ctx;
+	(void)call;
+	r->count = 0;
+	return 0;
+}
+
 #endif

@@ -290,20 +290,9 @@ run_forged_helo(struct eval_context *ctx, const struct eval_call *call,
 	return probe_end(&p, r, helo > 0);
 }
 
-/* Deprecated there and always false */
-static int
-run_never(struct eval_context *ctx, const struct eval_call *call,
-    struct eval_result *r)
-{
-	(void)ctx;
-	(void)call;
-	r->count = 0;
-	return 0;
-}
-
 static const struct eval_function functions[] = {
 	{ "check_for_numeric_helo", EVAL_ANY, "", run_numeric_helo, NULL, NULL },
-	{ "check_for_illegal_ip", EVAL_ANY, "", run_never, NULL, NULL },
+	{ "check_for_illegal_ip", EVAL_ANY, "", probe_never, NULL, NULL },
 	{ "check_all_trusted", EVAL_ANY, "", run_all_trusted, NULL, NULL },
 	{ "check_no_relays", EVAL_ANY, "", run_no_relays, NULL, NULL },
 	{ "check_relays_unparseable", EVAL_ANY, "", run_unparseable, NULL, NULL },

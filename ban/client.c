@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "ban/ban.h"
 
 #include <errno.h>
@@ -18,15 +19,6 @@ struct ban_client {
 	uint64_t last_id;
 	int fd;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 int
 ban_client_new(const char *socket_path, int64_t timeout_ms,
@@ -91,7 +83,7 @@ client_wait(struct ban_client *c, short events, int64_t deadline,
 {
 	for (;;) {
 		struct pollfd pfd = { .fd = c->fd, .events = events };
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - clock_ms();
 		int n = poll(&pfd, 1, left < 0 ? 0 : (int)left);
 
 		if (n > 0)
@@ -178,7 +170,7 @@ client_call(struct ban_client *c, struct ban_request *q, struct ban_reply *ret,
     int (*fn)(void *context, const struct ban_reply *r), void *context,
     struct error *err)
 {
-	int64_t deadline = now_ms() + c->timeout_ms;
+	int64_t deadline = clock_ms() + c->timeout_ms;
 	int code = client_send(c, q, deadline, err);
 
 	/* The helper may have gone since the last call: then the request went
@@ -196,7 +188,7 @@ client_call(struct ban_client *c, struct ban_request *q, struct ban_reply *ret,
 			client_drop(c); /* the rest is not wanted */
 			return code;
 		}
-		deadline = now_ms() + c->timeout_ms;
+		deadline = clock_ms() + c->timeout_ms;
 		code = client_receive(c, q, ret, deadline, err);
 	}
 	if (code < 0)

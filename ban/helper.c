@@ -24,18 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "ban/helper.h"
 #include "ban/sandbox.h"
 #include "config.h"
-
-static int64_t
-mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void
 helper_log(struct helper *h, enum ban_log level, const char *fmt, ...)
@@ -71,7 +63,7 @@ service_log(void *context, enum ban_log level, const char *text)
 static void
 tell_time(struct helper *h)
 {
-	h->mono = mono_ms();
+	h->mono = clock_ms();
 	ban_service_set_time(h->service, (int64_t)time(NULL), h->mono);
 	if (h->lines_lost > 0 && ban_rate_take(&h->lost_rate, 6, h->mono)) {
 		unsigned long lost = h->lines_lost;
@@ -384,7 +376,7 @@ start(struct helper *h)
 	} else if (note.text[0] != '\0')
 		helper_log(h, BAN_LOG_ERROR, "%s", note.text);
 	free(journal_path);
-	h->mono = mono_ms();
+	h->mono = clock_ms();
 	if (ban_service_new(p, h->journal, &sink, service_log, h, &h->service,
 	    &err) < 0) {
 		helper_log(h, BAN_LOG_ERROR, "%s", err.text);
@@ -451,7 +443,7 @@ main(int argc, char **argv)
 
 	h.config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
 	h.journald = getenv("JOURNAL_STREAM") != NULL;
-	h.mono = mono_ms();
+	h.mono = clock_ms();
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {
 		case 'c':

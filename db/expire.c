@@ -1,6 +1,7 @@
 /* Expiry: a little at a time, between batches, never in one long sweep. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "db/internal.h"
 #include "db/labels.h"
 
@@ -124,14 +125,14 @@ expire_step(struct store *s, int64_t now)
 	size = s->log_size;
 	pthread_mutex_unlock(&s->lock);
 	rc = log_expire(w, now, age, size);
-	if (rc == SQLITE_OK && monotonic_ms() >= w->next_round_ms) {
+	if (rc == SQLITE_OK && clock_ms() >= w->next_round_ms) {
 		rc = expire_reputation(w, now);
 		/* the rest once in each round over the large table */
 		if (rc == SQLITE_OK && w->cursor_len == 0) {
 			rc = expire_greylist(w, now);
 			if (rc == SQLITE_OK)
 				rc = expire_rest(w, now);
-			w->next_round_ms = monotonic_ms() + STORE_ROUND_MS;
+			w->next_round_ms = clock_ms() + STORE_ROUND_MS;
 		}
 	}
 	if (rc == SQLITE_OK)

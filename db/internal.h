@@ -171,7 +171,6 @@ void secret_hash(struct store *s, const char *address,
     unsigned char out[ADDRESS_KEY_BYTES]);
 
 /* writer.c */
-int64_t monotonic_ms(void);
 /* Steps to the end and resets. */
 int writer_step(sqlite3_stmt *st);
 /* Zeroed, with room for a key; NULL: no memory. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "db/internal.h"
 
 static const char reputation_get_sql[] =
@@ -110,16 +111,9 @@ reader_acquire(struct store *s, struct reader **ret_reader, struct error *err)
 {
 	struct reader *r;
 	struct file_id file;
-	struct timespec until;
+	struct timespec until = clock_deadline(s->busy_ms);
 	int rc;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += s->busy_ms / 1000;
-	until.tv_nsec += (long)(s->busy_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&s->lock);
 	while (s->idle == NULL && s->readers >= STORE_MAX_READERS) {
 		if (pthread_cond_timedwait(&s->reader_free, &s->lock, &until) != 0) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "db/internal.h"
 #include "db/schema.h"
 
@@ -384,18 +385,6 @@ upkeep(struct store *s)
 		checkpoint(w);
 }
 
-static void
-deadline(struct timespec *t, long ms)
-{
-	clock_gettime(CLOCK_MONOTONIC, t);
-	t->tv_sec += ms / 1000;
-	t->tv_nsec += ms % 1000 * 1000000;
-	if (t->tv_nsec >= 1000000000) {
-		t->tv_sec++;
-		t->tv_nsec -= 1000000000;
-	}
-}
-
 /* Called and returns with the lock. false: the time has come for upkeep. */
 static bool
 wait_for_work(struct store *s, bool failing)
@@ -404,17 +393,17 @@ wait_for_work(struct store *s, bool failing)
 
 	if (failing) {
 		/* nobody hurries it but a flush, a call, or the end */
-		deadline(&t, STORE_RETRY_MS);
+		t = clock_deadline(STORE_RETRY_MS);
 		while (!s->stop && !s->urgent &&
 		    pthread_cond_timedwait(&s->wake, &s->lock, &t) == 0)
 			;
 		return s->first != NULL;
 	}
-	deadline(&t, STORE_TICK_MS);
+	t = clock_deadline(STORE_TICK_MS);
 	while (!s->stop && s->first == NULL && !s->file_gone && !s->saw_corrupt)
 		if (pthread_cond_timedwait(&s->wake, &s->lock, &t) != 0)
 			return false;
-	deadline(&t, STORE_LINGER_MS);
+	t = clock_deadline(STORE_LINGER_MS);
 	while (!s->stop && !s->urgent && s->queued < STORE_BATCH_OPS &&
 	    s->first != NULL)
 		if (pthread_cond_timedwait(&s->wake, &s->lock, &t) != 0)
@@ -479,21 +468,12 @@ put_back(struct store *s, struct op **ops, size_t n)
 	}
 }
 
-int64_t
-monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void *
 writer_main(void *arg)
 {
 	struct store *s = arg;
 	struct op **ops = s->batch;
-	int64_t upkeep_due = monotonic_ms() + STORE_TICK_MS;
+	int64_t upkeep_due = clock_ms() + STORE_TICK_MS;
 	bool failing = s->writer.db == NULL, ok, called;
 	uint64_t last_seq;
 	size_t n;
@@ -514,9 +494,9 @@ writer_main(void *arg)
 
 		called = false;
 		ok = n > 0 || failing ? writer_work(s, ops, n, &called) : true;
-		if (monotonic_ms() >= upkeep_due && ok) {
+		if (clock_ms() >= upkeep_due && ok) {
 			upkeep(s);
-			upkeep_due = monotonic_ms() + STORE_TICK_MS;
+			upkeep_due = clock_ms() + STORE_TICK_MS;
 		} else if (n == 0 && ok) {
 			/* a reader asked to look at the file */
 			check_file(s);

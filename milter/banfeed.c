@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "ban/ban.h"
 #include "milter/banfeed.h"
 #include "milter/log.h"
@@ -26,15 +27,6 @@ struct banfeed {
 	bool stopping;
 	int64_t stop_by_ms; /* monotonic */
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void
 deliver(struct banfeed *f, const struct report *r)
@@ -71,7 +63,7 @@ feed_main(void *arg)
 
 		while (f->count == 0 && !f->stopping)
 			pthread_cond_wait(&f->wake, &f->lock);
-		if (f->count == 0 || (f->stopping && now_ms() > f->stop_by_ms))
+		if (f->count == 0 || (f->stopping && clock_ms() > f->stop_by_ms))
 			break;
 		r = f->queue[f->head];
 		f->head = (f->head + 1) % BANFEED_QUEUE;
@@ -120,7 +112,7 @@ banfeed_free(struct banfeed *f)
 		return;
 	pthread_mutex_lock(&f->lock);
 	f->stopping = true;
-	f->stop_by_ms = now_ms() + BANFEED_TIMEOUT_MS;
+	f->stop_by_ms = clock_ms() + BANFEED_TIMEOUT_MS;
 	pthread_cond_signal(&f->wake);
 	pthread_mutex_unlock(&f->lock);
 	pthread_join(f->thread, NULL);

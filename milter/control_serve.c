@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "milter/control_wire.h"
 #include "scoring/feedback.h"
 
@@ -202,8 +203,7 @@ trainer_main(void *arg)
 			pthread_cond_wait(&c->train, &c->lock);
 		if (!c->wants_training)
 			break;
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += TRAIN_DELAY_MS / 1000;
+		until = clock_deadline(TRAIN_DELAY_MS);
 		while (!c->stop && pthread_cond_timedwait(&c->train, &c->lock,
 			&until) == 0)
 			;

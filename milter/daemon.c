@@ -16,6 +16,7 @@
 
 #include <libmilter/mfapi.h>
 
+#include "base/clock.h"
 #include "config.h"
 #include "db/log.h"
 #include "milter/callbacks.h"
@@ -283,12 +284,10 @@ milter_main(void *arg)
 static void
 tell_systemd_reloading(void)
 {
-	struct timespec ts;
 	char text[80];
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
-	    (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	    (long long)clock_us());
 	notify_send(text);
 }
 
@@ -346,15 +345,6 @@ reload(struct life *l)
 	notify_send("READY=1");
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void
 sleep_ms(long ms)
 {
@@ -367,7 +357,7 @@ sleep_ms(long ms)
 static void
 drain(struct life *l)
 {
-	int64_t until = now_ms() + l->server.current->settings.stop_timeout;
+	int64_t until = clock_ms() + l->server.current->settings.stop_timeout;
 	unsigned left;
 
 	atomic_store(&l->server.stopping, true);
@@ -375,7 +365,7 @@ drain(struct life *l)
 	if (l->socket_path != NULL)
 		unlink(l->socket_path);
 	while ((left = atomic_load(&l->server.in_flight)) != 0 &&
-	    now_ms() < until)
+	    clock_ms() < until)
 		sleep_ms(DRAIN_POLL_MS);
 	if (left != 0)
 		log_write(LOG_WARNING, "stop_timeout with %u messages in flight: "

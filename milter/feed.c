@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "db/labels.h"
 #include "milter/log.h"
 #include "milter/session_private.h"
@@ -124,7 +125,6 @@ void
 session_feed_bans(struct session *s)
 {
 	const struct milter_settings *ms = &s->snapshot->settings;
-	struct timespec ts;
 	struct network net;
 	char reason[128];
 
@@ -133,10 +133,8 @@ session_feed_bans(struct session *s)
 	if (s->server->banfeed == NULL || s->relay || s->inside ||
 	    s->t->envelope.auth_login != NULL)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	if (!strikes_add(s->server->strikes, &s->client, ms->ban_strikes,
-		ms->ban_window, (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
-		&net))
+		ms->ban_window, clock_ms(), &net))
 		return;
 	snprintf(reason, sizeof(reason), "%lld messages rejected, last id %s",
 	    (long long)ms->ban_strikes, s->t->verdict_id);

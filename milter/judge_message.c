@@ -4,21 +4,13 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "milter/log.h"
 #include "milter/session_private.h"
 #include "scoring/explain.h"
 
 /* Text from mail in a log line: enough to recognise it. */
 enum { LOG_NAME_BYTES = 100, LOG_RULES_BYTES = 1500 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 /* Random, so that the reply tells the client nothing and the administrator
  * finds the line in the log: 80 bits. */
@@ -151,7 +143,7 @@ session_judge(struct session *s, const char *queue_id, int64_t now,
     struct outcome *o)
 {
 	struct transaction *t = s->t;
-	int64_t start = now_us();
+	int64_t start = clock_us();
 
 	if (t == NULL) {
 		outcome_fail(s, s->no_transaction != FAILURE_NONE ?
@@ -166,7 +158,7 @@ session_judge(struct session *s, const char *queue_id, int64_t now,
 	session_end_of_body(s);
 	if (t->judged && t->failure == FAILURE_NONE)
 		t->failure = judge_it(s, now);
-	t->took_us = now_us() - start;
+	t->took_us = clock_us() - start;
 	if (t->failure != FAILURE_NONE) {
 		outcome_fail(s, t->failure, o);
 		return;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 #include "milter/log.h"
 
@@ -111,12 +112,10 @@ void
 log_fault(const char *kind, const char *fmt, ...)
 {
 	char text[LOG_LINE_BYTES];
-	struct timespec ts;
 	unsigned long held;
 	va_list ap;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	if (!log_fault_due(kind, (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
+	if (!log_fault_due(kind, clock_ms(),
 		&held))
 		return;
 	va_start(ap, fmt);

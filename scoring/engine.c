@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "config.h"
 #include "scoring/engine.h"
 
@@ -388,15 +389,6 @@ envelope_make(struct engine *e, const struct engine_request *rq,
 	return r;
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
 int
 engine_judge(struct engine *e, const struct engine_request *rq,
     struct engine_run *ret_run, struct error *err)
@@ -405,7 +397,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	struct message_limits limits;
 	struct gather *own = NULL, *g = rq->gather;
 	struct model *model;
-	int64_t start = now_us(), parsed, gathered, done;
+	int64_t start = clock_us(), parsed, gathered, done;
 	int r;
 
 	engine_limits(e, &limits);
@@ -416,7 +408,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	r = envelope_make(e, rq, run.message, &run.relays, &run.envelope);
 	if (r != 0)
 		return error_set(err, r, "out of memory for the envelope");
-	parsed = now_us();
+	parsed = clock_us();
 	if (g == NULL)
 		g = own = gather_new(rq->sources, &e->settings, rq->arena);
 	if (g == NULL)
@@ -426,7 +418,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	gather_free(own);
 	if (r != 0)
 		return r;
-	gathered = now_us();
+	gathered = clock_us();
 	model = engine_model(e);
 	struct judge_input in = {
 		.settings = &e->settings,
@@ -443,7 +435,7 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 		model_unref(model);
 	if (r != 0)
 		return r;
-	done = now_us();
+	done = clock_us();
 	run.verdict->timing_us.parse = parsed - start;
 	run.verdict->timing_us.gather = gathered - parsed;
 	run.verdict->timing_us.rules = done - gathered;

@@ -11,12 +11,6 @@ enum {
 	LEARN_ARENA_BYTES = 128 << 20,
 };
 
-static bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* The body's beginning without line ends and spaces: mailboxes add and take
  * them, quoted lines ("From ") gain a '>' only in mbox. */
 static void
@@ -26,7 +20,7 @@ digest_body(EVP_MD_CTX *ctx, struct span body)
 	size_t n = 0;
 
 	for (size_t i = 0; i < body.len && n < sizeof(kept); i++)
-		if (!is_space(body.ptr[i]))
+		if (!span_is_wsp(body.ptr[i]))
 			kept[n++] = body.ptr[i];
 	EVP_DigestUpdate(ctx, kept, n);
 }
@@ -51,7 +45,7 @@ feedback_message_identity(struct message *m,
 
 		/* folds may change on the way, so no white space counts */
 		for (size_t k = 0; k < value.len; k++)
-			if (!is_space(value.ptr[k]))
+			if (!span_is_wsp(value.ptr[k]))
 				EVP_DigestUpdate(ctx, value.ptr + k, 1);
 		EVP_DigestUpdate(ctx, "", 1);
 	}

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "scoring/auth/dns_internal.h"
 
 static const struct dns_answer answer_no_memory = { .status = DNS_LIMIT,
@@ -33,15 +34,6 @@ bool
 dns_status_is_temporary(enum dns_status s)
 {
 	return s == DNS_SERVFAIL || s == DNS_TIMEOUT || s == DNS_LIMIT;
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 void
@@ -113,7 +105,7 @@ dns_session_start(struct dns_session *s)
 {
 	pthread_mutex_lock(&s->lock);
 	s->started = true;
-	s->deadline_ms = now_ms() + s->timeout_ms;
+	s->deadline_ms = clock_ms() + s->timeout_ms;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -184,7 +176,7 @@ query_get(struct dns_session *s, const char *name, uint16_t type)
 	s->last = q;
 	if (!s->started) {
 		s->started = true;
-		s->deadline_ms = now_ms() + s->timeout_ms;
+		s->deadline_ms = clock_ms() + s->timeout_ms;
 	}
 	if (s->dns == NULL) {
 		q->answer.status = DNS_NOT_RUN;
@@ -238,7 +230,7 @@ lookup(struct dns_session *s, const char *name, uint16_t type, bool wait)
 		struct timespec until = { .tv_sec = s->deadline_ms / 1000,
 			.tv_nsec = s->deadline_ms % 1000 * 1000000 };
 
-		if (now_ms() >= s->deadline_ms) {
+		if (clock_ms() >= s->deadline_ms) {
 			query_expire(s, q);
 			break;
 		}
@@ -273,7 +265,7 @@ dns_session_wait(struct dns_session *s, unsigned *seen)
 
 	pthread_mutex_lock(&s->lock);
 	while (s->arrivals == *seen && s->in_flight > 0 &&
-	    now_ms() < s->deadline_ms) {
+	    clock_ms() < s->deadline_ms) {
 		struct timespec until = { .tv_sec = s->deadline_ms / 1000,
 			.tv_nsec = s->deadline_ms % 1000 * 1000000 };
 

@@ -540,17 +540,9 @@ spf_check_host(const struct spf_query *q, struct dns_session *dns,
 	ev->dns = dns;
 	ev->arena = a;
 	ev->aliases = ARENA_ARRAY(a, SPF_MAX_ALIASES, struct spf_alias);
-	ev->macros = (struct spf_macros){
-		.sender_local = q->sender_local.len != 0 ? q->sender_local :
-		    SPAN_LIT("postmaster"),
-		.sender_domain = q->sender_domain,
-		.ip = q->ip,
-		.helo = span_cstr(q->helo != NULL ? q->helo : "unknown"),
-		.receiver = span_cstr(q->receiver),
-		.now = q->now,
-		.validated_name = validated_name,
-		.arg = ev,
-	};
+	ev->macros = spf_query_macros(q);
+	ev->macros.validated_name = validated_name;
+	ev->macros.arg = ev;
 	if (ev->aliases == NULL ||
 	    (first = spf_alias_new(ev, NULL, ALIAS_TERM, span_of(NULL, 0),
 		&number)) == NULL)

@@ -41,6 +41,8 @@ struct spf_query {
 
 /* Can this be asked about at all (4.3)? Gives the canonical name. */
 bool spf_domain_valid(const char *domain, char out[DNS_NAME_TEXT]);
+/* What the macros of its records stand for; domain and %{p} are still open. */
+struct spf_macros spf_query_macros(const struct spf_query *q);
 /* Writes all but scope. 0 or -ENOMEM. */
 int spf_check_host(const struct spf_query *q, struct dns_session *dns,
     struct arena *a, struct spf_evidence *e);

@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
 #include "scoring/auth/dns.h"
+#include "scoring/auth/spf.h"
 #include "scoring/auth/spf_record.h"
 
 static const char letters[] = "slodiphv";
@@ -85,13 +87,6 @@ macro_parse(struct span text, size_t *i, const char *allowed,
 	return true;
 }
 
-static bool
-is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z');
-}
-
 /* "." toplabel [ "." ] at the end of a run of literals */
 static bool
 ends_in_toplabel(struct span s)
@@ -101,7 +96,7 @@ ends_in_toplabel(struct span s)
 
 	if (s.len > 0 && s.ptr[s.len - 1] == '.')
 		s.len--;
-	for (start = s.len; start > 0 && (is_alnum(s.ptr[start - 1]) ||
+	for (start = s.len; start > 0 && (ascii_is_alnum(s.ptr[start - 1]) ||
 	     s.ptr[start - 1] == '-'); start--) {
 		alpha |= !isdigit((unsigned char)s.ptr[start - 1]);
 		dash |= s.ptr[start - 1] == '-';
@@ -216,7 +211,7 @@ add_escaped(struct buf *out, struct span s, bool url_escape)
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (is_alnum(c) || (c != '\0' && strchr("-._~", c) != NULL))
+		if (ascii_is_alnum(c) || (c != '\0' && strchr("-._~", c) != NULL))
 			buf_add_char(out, c);
 		else
 			buf_printf(out, "%%%02X", (unsigned char)c);
@@ -338,4 +333,18 @@ spf_macro_expand_name(const struct spf_macros *m, struct span text,
 	*ret_invalid = !ok;
 	buf_done(&out);
 	return ok;
+}
+
+struct spf_macros
+spf_query_macros(const struct spf_query *q)
+{
+	return (struct spf_macros){
+		.sender_local = q->sender_local.len != 0 ? q->sender_local :
+		    SPAN_LIT("postmaster"),
+		.sender_domain = q->sender_domain,
+		.ip = q->ip,
+		.helo = span_cstr(q->helo != NULL ? q->helo : "unknown"),
+		.receiver = span_cstr(q->receiver),
+		.now = q->now,
+	};
 }

@@ -131,14 +131,6 @@ spf_begin(struct auth *x, const struct spf_query *q)
 		x->no_memory = true;
 		return;
 	}
-	p->macros = (struct spf_macros){
-		.sender_local = q->sender_local.len != 0 ? q->sender_local :
-		    SPAN_LIT("postmaster"),
-		.sender_domain = q->sender_domain,
-		.ip = q->ip,
-		.helo = span_cstr(q->helo != NULL ? q->helo : "unknown"),
-		.receiver = span_cstr(q->receiver),
-		.now = q->now,
-	};
+	p->macros = spf_query_macros(q);
 	record_begin(x, p, name);
 }

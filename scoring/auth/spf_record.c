@@ -1,26 +1,8 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 
+#include "base/ascii.h"
 #include "scoring/auth/spf_record.h"
-
-static bool
-is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z');
-}
-
-static bool
-is_alpha(char c)
-{
-	return is_alnum(c) && !(c >= '0' && c <= '9');
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 bool
 spf_record_is_spf(struct span text)
@@ -37,7 +19,7 @@ cut_cidr(struct span *s, unsigned max, uint8_t *ret_len)
 	size_t i = s->len, digits;
 	unsigned v = 0;
 
-	while (i > 0 && is_digit(s->ptr[i - 1]))
+	while (i > 0 && ascii_is_digit(s->ptr[i - 1]))
 		i--;
 	digits = s->len - i;
 	if (digits == 0 || i == 0 || s->ptr[i - 1] != '/')
@@ -62,7 +44,7 @@ cut_dual_cidr(struct span *rest, struct spf_term *t)
 
 	t->cidr4 = 32;
 	t->cidr6 = 128;
-	while (i > 0 && is_digit(s.ptr[i - 1]))
+	while (i > 0 && ascii_is_digit(s.ptr[i - 1]))
 		i--;
 	if (i >= 2 && i < s.len && s.ptr[i - 1] == '/' && s.ptr[i - 2] == '/') {
 		if (cut_cidr(&s, 128, &t->cidr6) < 0)
@@ -159,9 +141,9 @@ modifier_name(struct span term)
 {
 	size_t i = 0;
 
-	if (term.len == 0 || !is_alpha(term.ptr[0]))
+	if (term.len == 0 || !ascii_is_alpha(term.ptr[0]))
 		return 0;
-	while (i < term.len && (is_alnum(term.ptr[i]) || term.ptr[i] == '-' ||
+	while (i < term.len && (ascii_is_alnum(term.ptr[i]) || term.ptr[i] == '-' ||
 	    term.ptr[i] == '_' || term.ptr[i] == '.'))
 		i++;
 	return i < term.len && term.ptr[i] == '=' ? i : 0;

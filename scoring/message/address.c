@@ -1,6 +1,8 @@
 #include <errno.h>
 
+#include "base/ascii.h"
 #include "base/buf.h"
+#include "scoring/message/body.h"
 #include "scoring/message/message.h"
 #include "scoring/message/pattern.h"
 
@@ -33,56 +35,6 @@ static struct pattern group_head = {
 
 /* Most addresses taken from one field: more is no address field. */
 enum { MAX_ADDRESSES = 2000 };
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
-is_blank(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_space(s.ptr[i]))
-			return false;
-	return true;
-}
-
-/* At least two labels, letters digits hyphens; "_" not in the last two.
- * Bytes above ASCII are letters of a name not yet in its ACE form. */
-static bool
-host_is_valid(struct span h)
-{
-	unsigned labels = 0;
-	size_t end;
-
-	while (h.len > 0 && h.ptr[h.len - 1] == '.')
-		h.len--;
-	if (h.len == 0 || h.len > 253)
-		return false;
-	for (end = h.len;; labels++) {
-		size_t start = end;
-
-		while (start > 0 && h.ptr[start - 1] != '.')
-			start--;
-		if (end == start || end - start > 63)
-			return false;
-		for (size_t i = start; i < end; i++) {
-			unsigned char c = (unsigned char)h.ptr[i];
-			bool edge = i == start || i + 1 == end;
-
-			if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-			    (c >= 'A' && c <= 'Z') || c >= 0x80 ||
-			    (c == '_' && labels >= 2) || (c == '-' && !edge)))
-				return false;
-		}
-		if (start == 0)
-			break;
-		end = start - 1;
-	}
-	return labels + 1 >= 2;
-}
 
 static bool
 addr_is_sane(struct span a)
@@ -167,7 +119,7 @@ item_read(struct arena *a, const struct span g[6], struct address *out)
 
 			/* a quoted address is one, too */
 			addr_set(&as_addr, phrase);
-			if (host_is_valid(as_addr.host)) {
+			if (host_is_fqdn(as_addr.host, true)) {
 				addr = phrase;
 				phrase.ptr = NULL;
 			}
@@ -181,7 +133,7 @@ item_read(struct arena *a, const struct span g[6], struct address *out)
 	out->phrase = phrase.ptr != NULL ? phrase : (struct span){ NULL, 0 };
 	if (addr.ptr != NULL)
 		addr_set(out, addr);
-	out->invalid = out->host.ptr == NULL || !host_is_valid(out->host);
+	out->invalid = out->host.ptr == NULL || !host_is_fqdn(out->host, true);
 	return 0;
 }
 
@@ -218,7 +170,7 @@ address_parse_all(struct arena *a, struct span value,
 
 	*ret_list = NULL;
 	*ret_count = 0;
-	while (value.len > 0 && is_space(value.ptr[value.len - 1]))
+	while (value.len > 0 && ascii_is_space(value.ptr[value.len - 1]))
 		value.len--;
 	copy = arena_bytes(a, value.len + 1);
 	if (copy == NULL)
@@ -236,7 +188,7 @@ address_parse_all(struct arena *a, struct span value,
 	if (memchr(s.ptr, ':', s.len) != NULL &&
 	    pattern_match(&group_head, s, 0, g, 2))
 		s = g[1];
-	if (is_blank(s))
+	if (ascii_is_blank(s))
 		return 0;
 	while (s.len > 0 && l.count < MAX_ADDRESSES &&
 	    pattern_match(&item, s, 0, g, 6)) {
@@ -260,7 +212,7 @@ address_parse_all(struct arena *a, struct span value,
 		if (out == NULL)
 			return -ENOMEM;
 		addr_set(out, g[1]);
-		out->invalid = !host_is_valid(out->host);
+		out->invalid = !host_is_fqdn(out->host, true);
 	}
 	*ret_list = l.items;
 	*ret_count = l.count;
@@ -274,13 +226,13 @@ address_phrase_decoded(struct arena *a, struct span phrase)
 	char *out;
 	size_t n = 0;
 
-	if (s.ptr == NULL || is_blank(s))
+	if (s.ptr == NULL || ascii_is_blank(s))
 		return s;
 	out = arena_bytes(a, s.len);
 	if (out == NULL)
 		return (struct span){ NULL, 0 };
 	for (size_t i = 0; i < s.len; i++) {
-		if (!is_space(s.ptr[i]))
+		if (!ascii_is_space(s.ptr[i]))
 			out[n++] = s.ptr[i];
 		else if (n > 0 && out[n - 1] != ' ')
 			out[n++] = ' ';
@@ -334,7 +286,7 @@ address_list_parse(struct arena *a, struct span value,
 	if (rc != 0)
 		return rc;
 	if (count == 0) {
-		*ret_malformed = !is_blank(value);
+		*ret_malformed = !ascii_is_blank(value);
 		return 0;
 	}
 	*ret_list = ARENA_ARRAY(a, count, struct mailbox);

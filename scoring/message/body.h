@@ -149,8 +149,9 @@ bool uri_to_domain(struct arena *a, struct span uri,
 struct span domain_registered(struct span host, const struct uri_rules *rules);
 bool domain_is_valid(struct span host, const struct uri_rules *rules);
 /* At least two labels of letters, digits, hyphens (SpamAssassin's
- * is_fqdn_valid) */
-bool host_is_fqdn(struct span host);
+ * is_fqdn_valid); utf8: bytes above ASCII are letters too, of a name that is
+ * not in its ACE form yet. */
+bool host_is_fqdn(struct span host, bool utf8);
 
 /* One rendered text/html part */
 struct html_uri {

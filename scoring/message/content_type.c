@@ -2,13 +2,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
 #include "scoring/message/views.h"
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 static bool
 is_word(char c)
@@ -30,11 +25,11 @@ find_param(struct span s, size_t from, const char *word)
 		if (strncasecmp(s.ptr + i, word, n) != 0 ||
 		    (i > 0 && is_word(s.ptr[i - 1])))
 			continue;
-		while (k < s.len && is_space(s.ptr[k]))
+		while (k < s.len && ascii_is_space(s.ptr[k]))
 			k++;
 		if (k < s.len && s.ptr[k] == '=') {
 			k++;
-			while (k < s.len && is_space(s.ptr[k]))
+			while (k < s.len && ascii_is_space(s.ptr[k]))
 				k++;
 			return k;
 		}
@@ -73,7 +68,7 @@ boundary_value(struct span s)
 			v.len = span_find(v, '"');
 			return v;
 		}
-		while (n < v.len && !is_space(v.ptr[n]) && v.ptr[n] != '"' &&
+		while (n < v.len && !ascii_is_space(v.ptr[n]) && v.ptr[n] != '"' &&
 		    v.ptr[n] != ';')
 			n++;
 		if (n > 0 && (n == v.len || v.ptr[n] != '"'))
@@ -155,7 +150,7 @@ content_type_parse(struct arena *a, struct span value,
 		return -ENOMEM;
 
 	t = value;
-	while (t.len > 0 && is_space(t.ptr[0]))
+	while (t.len > 0 && ascii_is_space(t.ptr[0]))
 		t = span_from(t, 1);
 	t.len = span_find(t, ';');
 	/* "something/something": what follows behind white space goes */
@@ -163,7 +158,7 @@ content_type_parse(struct arena *a, struct span value,
 	if (slash > 0 && slash < t.len) {
 		size_t end = slash + 1;
 
-		while (end < t.len && t.ptr[end] != '/' && !is_space(t.ptr[end]))
+		while (end < t.len && t.ptr[end] != '/' && !ascii_is_space(t.ptr[end]))
 			end++;
 		t.len = end;
 	}

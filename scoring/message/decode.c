@@ -1,5 +1,6 @@
 #include <stdint.h>
 
+#include "base/ascii.h"
 #include "scoring/message/decode.h"
 
 /* value + 1 of each base64 digit; 0: none; 65: "=" */
@@ -54,15 +55,6 @@ decode_base64(struct span in, char *out)
 	return n;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The length of a soft line break at i ("=", white space, line end); 0: none.
  * RFC 2045 6.7 (3): white space before a line end was added on the way. */
 static size_t
@@ -89,7 +81,7 @@ next_hex(struct span in, size_t *i)
 
 	while ((n = soft_break(in, *i)) != 0)
 		*i += n;
-	v = *i < in.len ? hex_value(in.ptr[*i]) : -1;
+	v = *i < in.len ? ascii_hex_value(in.ptr[*i]) : -1;
 	*i += v >= 0;
 	return v;
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "base/netaddr.h"
 #include "scoring/message/views.h"
 
@@ -30,7 +31,7 @@ trim_dots(struct span s)
 }
 
 bool
-host_is_fqdn(struct span h)
+host_is_fqdn(struct span h, bool utf8)
 {
 	unsigned labels = 0;
 	size_t end;
@@ -51,8 +52,7 @@ host_is_fqdn(struct span h)
 			bool edge = i == start || i + 1 == end;
 
 			/* "_" is good for hosts, not for domains */
-			if (!((c >= '0' && c <= '9') ||
-			    ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+			if (!(ascii_is_alnum(c) || (utf8 && (c & 0x80) != 0) ||
 			    (c == '_' && labels >= 2) || (c == '-' && !edge)))
 				return false;
 		}
@@ -268,7 +268,7 @@ uri_to_domain(struct arena *a, struct span uri, const struct uri_rules *rules,
 	*ret_host = *ret_domain = s;
 	if (is_ip(s))
 		return true;
-	if (!host_is_fqdn(s) || !domain_is_valid(s, rules))
+	if (!host_is_fqdn(s, false) || !domain_is_valid(s, rules))
 		return false;
 	*ret_domain = domain_registered(s, rules);
 	return true;

@@ -1,15 +1,10 @@
 #include <errno.h>
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "scoring/message/charset.h"
 #include "scoring/message/decode.h"
 #include "scoring/message/message.h"
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 /* At most FIELD_MAX_VALUE_BYTES, a CR LF counted as one */
 static struct span
@@ -35,11 +30,11 @@ field_unfolded(const struct message *m, struct field *f)
 	if (f->unfolded.ptr != NULL)
 		return f->unfolded;
 	raw = limited(f->raw);
-	while (raw.len > 0 && is_space(raw.ptr[0])) {
+	while (raw.len > 0 && ascii_is_space(raw.ptr[0])) {
 		raw.ptr++;
 		raw.len--;
 	}
-	while (raw.len > 0 && is_space(raw.ptr[raw.len - 1]))
+	while (raw.len > 0 && ascii_is_space(raw.ptr[raw.len - 1]))
 		raw.len--;
 	if (raw.len == 0 || memchr(raw.ptr, '\n', raw.len) == NULL) {
 		f->unfolded = raw.len != 0 ? raw : SPAN_LIT("");
@@ -194,7 +189,7 @@ words_run(struct words *w, struct span s)
 			rc = words_add(w, word.charset, span_of(scratch, n));
 		i += word.len;
 		after = i;
-		while (after < s.len && is_space(s.ptr[after]))
+		while (after < s.len && ascii_is_space(s.ptr[after]))
 			after++;
 		/* space between two words is no space (RFC 2047 6.2) */
 		if (after > i && after < s.len &&

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "scoring/message/html_style.h"
 
 /* CSS Color Module Level 3, 4.3; sorted */
@@ -74,18 +75,6 @@ static const struct color {
 	{ "yellowgreen", 0x9acd32 },
 };
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static int
 color_compare(const void *key, const void *row)
 {
@@ -132,7 +121,7 @@ rgb_numbers(const char *s, bool percent, unsigned long ret[3])
 				if (*q++ != ',')
 					break;
 			}
-			while (is_space(*q))
+			while (ascii_is_space(*q))
 				q++;
 		}
 		if (i == 3 && *q == ')')
@@ -186,15 +175,15 @@ html_color_parse(struct span s, struct html_color *ret)
 	unsigned long n[3];
 	const struct color *row;
 
-	while (s.len > 0 && is_space(s.ptr[0]))
+	while (s.len > 0 && ascii_is_space(s.ptr[0]))
 		s = span_from(s, 1);
-	while (s.len > 0 && is_space(s.ptr[s.len - 1]))
+	while (s.len > 0 && ascii_is_space(s.ptr[s.len - 1]))
 		s.len--;
 	html_color_invalid(ret);
 	if (s.len >= sizeof(text) || memchr(s.ptr, '\0', s.len) != NULL)
 		return;
 	for (size_t i = 0; i < s.len; i++)
-		text[i] = lower(s.ptr[i]);
+		text[i] = ascii_lower(s.ptr[i]);
 	text[s.len] = '\0';
 	row = bsearch(text, colors, sizeof(colors) / sizeof(colors[0]),
 	    sizeof(colors[0]), color_compare);

@@ -1,5 +1,6 @@
 #include <libxml/HTMLparser.h>
 
+#include "base/ascii.h"
 #include "base/escape.h"
 #include "scoring/message/html_parse.h"
 
@@ -36,15 +37,9 @@ is_space(char c)
 }
 
 static bool
-is_alpha(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
 is_name_char(char c)
 {
-	return is_alpha(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+	return ascii_is_alpha(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
 	    c == '_' || c == ':';
 }
 
@@ -266,7 +261,7 @@ marked_section(struct parse *z, const char *beg)
 {
 	const char *s = skip_space(beg + 3, z->end);
 
-	while (s < z->end && (is_alpha(*s) || *s == '_' || *s == ':')) {
+	while (s < z->end && (ascii_is_alpha(*s) || *s == '_' || *s == ':')) {
 		while (s < z->end && is_name_char(*s))
 			s++;
 		s = skip_space(s, z->end);
@@ -296,7 +291,7 @@ bang(struct parse *z, const char *beg)
 		s++;
 	} else if (*s == '[') {
 		t = marked_section(z, beg);
-	} else if (is_alpha(*s)) {
+	} else if (ascii_is_alpha(*s)) {
 		t = declaration(z, beg);
 	}
 	if (t != NULL)
@@ -351,7 +346,7 @@ token(struct parse *z, const char *s)
 {
 	if (z->end - s < 3)
 		return s;
-	if (is_alpha(s[1]) || s[1] == '_' || s[1] == ':')
+	if (ascii_is_alpha(s[1]) || s[1] == '_' || s[1] == ':')
 		return start_tag(z, s);
 	switch (s[1]) {
 	case '/':
@@ -422,7 +417,7 @@ finish(struct parse *z)
 			z->short_comments = true;
 			return true;
 		}
-		if (s == z->end || is_alpha(*s) || *s == '/' || *s == '!' ||
+		if (s == z->end || ascii_is_alpha(*s) || *s == '/' || *s == '!' ||
 		    *s == '?') {
 			/* markup that never ends hides the rest */
 			emit(z, HTML_COMMENT, z->p, z->end, false);
@@ -591,7 +586,7 @@ html_decode_entities(struct buf *out, struct span text, bool prefix)
 		if (s < end && *s == '#') {
 			cp = numeric_value(s + 1, end, &stop);
 		} else {
-			while (stop < end && (is_alpha(*stop) ||
+			while (stop < end && (ascii_is_alpha(*stop) ||
 			    (*stop >= '0' && *stop <= '9')))
 				stop++;
 			cp = entity_value(s, (size_t)(stop - s),

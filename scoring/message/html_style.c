@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "scoring/message/html_style.h"
 
 enum {
@@ -9,12 +10,6 @@ enum {
 	MAX_SIZE = 1000000, /* a font size is not larger */
 	MAX_OPEN = 100000,  /* nesting; more changes nothing that is seen */
 };
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 int
 html_styles_init(struct html_styles *s)
@@ -99,7 +94,7 @@ number(struct span v, bool sign, int *ret)
 	bool minus;
 	int n = 0;
 
-	while (i < v.len && is_space(v.ptr[i]))
+	while (i < v.len && ascii_is_space(v.ptr[i]))
 		i++;
 	minus = i < v.len && v.ptr[i] == '-';
 	if (sign != (i < v.len && (minus || v.ptr[i] == '+')))
@@ -124,13 +119,13 @@ declares(struct span decl, const char *prop, bool icase, bool loose,
 	size_t n = strlen(prop);
 	struct span v;
 
-	while (decl.len > 0 && is_space(decl.ptr[0]))
+	while (decl.len > 0 && ascii_is_space(decl.ptr[0]))
 		decl = span_from(decl, 1);
 	if (decl.len < n || (icase ? strncasecmp(decl.ptr, prop, n)
 	    : strncmp(decl.ptr, prop, n)) != 0)
 		return false;
 	decl = span_from(decl, n);
-	while (loose && decl.len > 0 && is_space(decl.ptr[0]))
+	while (loose && decl.len > 0 && ascii_is_space(decl.ptr[0]))
 		decl = span_from(decl, 1);
 	if (decl.len == 0 || decl.ptr[0] != ':')
 		return false;
@@ -152,12 +147,12 @@ without_important(struct span v)
 	if (w.len < n || strncasecmp(w.ptr + w.len - n, word, n) != 0)
 		return v;
 	w.len -= n;
-	while (w.len > 0 && is_space(w.ptr[w.len - 1]))
+	while (w.len > 0 && ascii_is_space(w.ptr[w.len - 1]))
 		w.len--;
 	if (w.len == 0 || w.ptr[w.len - 1] != '!')
 		return v;
 	w.len--;
-	while (w.len > 0 && is_space(w.ptr[w.len - 1]))
+	while (w.len > 0 && ascii_is_space(w.ptr[w.len - 1]))
 		w.len--;
 	return w;
 }

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "scoring/message/views.h"
 
@@ -32,21 +33,6 @@ struct walk {
 	struct job *first, **last;
 	size_t parts;
 };
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
-is_blank(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_space(s.ptr[i]))
-			return false;
-	return true;
-}
 
 /* The line at *at, its LF included; *at moves behind it. */
 static struct span
@@ -127,7 +113,7 @@ body_lines(struct message *m, struct span *ret_body)
 		    line.ptr[line.len - 2] == '\r' &&
 		    line.ptr[line.len - 1] == '\n';
 
-		if (is_space(line.ptr[0]) && is_blank(line))
+		if (ascii_is_space(line.ptr[0]) && ascii_is_blank(line))
 			run_add(&run, out != NULL ? n : start);
 		else if (run.count != 0)
 			n = run_cut(&run, out, n);
@@ -163,10 +149,10 @@ is_boundary(struct span line, struct span boundary)
 	    memcmp(line.ptr + 2, boundary.ptr, boundary.len) != 0)
 		return 0;
 	line = span_from(line, boundary.len + 2);
-	if (is_blank(line))
+	if (ascii_is_blank(line))
 		return 1;
 	if (line.len >= 2 && line.ptr[0] == '-' && line.ptr[1] == '-' &&
-	    is_blank(span_from(line, 2)))
+	    ascii_is_blank(span_from(line, 2)))
 		return 2;
 	return 0;
 }
@@ -242,7 +228,7 @@ part_field_add(struct walk *w, struct part *p, struct span header, size_t *alloc
 		p->fields = list;
 		*alloc = bigger;
 	}
-	while (n < header.len && is_space(header.ptr[n]))
+	while (n < header.len && ascii_is_space(header.ptr[n]))
 		n++;
 	f = &p->fields[p->field_count++];
 	memset(f, 0, sizeof(*f));
@@ -394,7 +380,7 @@ static bool
 has_epilogue(struct span s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_space(s.ptr[i]) && s.ptr[i] != '.')
+		if (!ascii_is_space(s.ptr[i]) && s.ptr[i] != '.')
 			return true;
 	return false;
 }
@@ -500,7 +486,7 @@ disposition_name(struct span s)
 
 		if (strncasecmp(s.ptr + i, "name=", 5) != 0)
 			continue;
-		while (k < s.len && is_space(s.ptr[k]))
+		while (k < s.len && ascii_is_space(s.ptr[k]))
 			k++;
 		if (k < s.len && s.ptr[k] == '"')
 			k++;
@@ -534,7 +520,7 @@ walk_root(struct walk *w, struct message *m, struct part *p, unsigned subparse)
 	if (span_istarts(ct.type, "multipart/") && body.len != 0) {
 		/* fields at the top of the body are not the message's */
 		line = next_line(body, &at);
-		blank = at < body.len && !is_blank(line) &&
+		blank = at < body.len && !ascii_is_blank(line) &&
 		    (ct.boundary.ptr == NULL || line.len < ct.boundary.len + 2 ||
 		    memcmp(line.ptr, "--", 2) != 0 || memcmp(line.ptr + 2,
 		    ct.boundary.ptr, ct.boundary.len) != 0);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "scoring/message/views.h"
 
@@ -25,21 +26,6 @@ struct forms {
 	bool wide;
 	bool failed;
 };
-
-static bool
-is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static void
 add_form(struct forms *f, struct span s)
@@ -84,9 +70,9 @@ tidy(struct arena *a, struct span s)
 
 	if (memchr(s.ptr, '\n', s.len) == NULL &&
 	    memchr(s.ptr, '\r', s.len) == NULL) {
-		while (s.len > 0 && is_space(s.ptr[0]))
+		while (s.len > 0 && ascii_is_space(s.ptr[0]))
 			s = span_from(s, 1);
-		while (s.len > 0 && is_space(s.ptr[s.len - 1]))
+		while (s.len > 0 && ascii_is_space(s.ptr[s.len - 1]))
 			s.len--;
 		return s;
 	}
@@ -96,9 +82,9 @@ tidy(struct arena *a, struct span s)
 	for (size_t i = 0; i < s.len; i++)
 		if (s.ptr[i] != '\n')
 			out[n++] = s.ptr[i];
-	while (start < n && is_space(out[start]))
+	while (start < n && ascii_is_space(out[start]))
 		start++;
-	while (n > start && is_space(out[n - 1]))
+	while (n > start && ascii_is_space(out[n - 1]))
 		n--;
 	s.ptr = out + start;
 	s.len = 0;
@@ -120,8 +106,8 @@ percent_decode(struct buf *out, struct span s, bool wide)
 		int hi, lo;
 
 		if (c == '%' && i + 2 < s.len &&
-		    (hi = hex_value(s.ptr[i + 1])) >= 0 &&
-		    (lo = hex_value(s.ptr[i + 2])) >= 0) {
+		    (hi = ascii_hex_value(s.ptr[i + 1])) >= 0 &&
+		    (lo = ascii_hex_value(s.ptr[i + 2])) >= 0) {
 			int v = hi << 4 | lo;
 
 			if (v > 0x20 && v < 0x7F)
@@ -154,8 +140,8 @@ static bool
 has_percent(struct span s)
 {
 	for (size_t i = 0; i + 2 < s.len; i++)
-		if (s.ptr[i] == '%' && hex_value(s.ptr[i + 1]) >= 0 &&
-		    hex_value(s.ptr[i + 2]) >= 0)
+		if (s.ptr[i] == '%' && ascii_hex_value(s.ptr[i + 1]) >= 0 &&
+		    ascii_hex_value(s.ptr[i + 2]) >= 0)
 			return true;
 	return false;
 }
@@ -192,7 +178,7 @@ char_reference(struct span s, size_t *ret_len)
 	while (i < s.len && s.ptr[i] == '0')
 		i++;
 	for (digits = 0; i < s.len && digits < 6; i++, digits++) {
-		int d = hex_value(s.ptr[i]);
+		int d = ascii_hex_value(s.ptr[i]);
 
 		if (d < 0 || (!hex && d > 9))
 			break;
@@ -490,7 +476,7 @@ read_octet(struct span s, uint64_t *ret_value)
 	if (s.len == 0)
 		return false;
 	for (size_t i = hex ? 2 : 0; i < s.len; i++) {
-		int d = hex_value(s.ptr[i]);
+		int d = ascii_hex_value(s.ptr[i]);
 
 		if (d < 0 || (!hex && d > 9))
 			return false;
@@ -564,7 +550,7 @@ read_host(struct forms *f, const struct web *w, struct span named)
 
 		/* the last eight digits count */
 		for (size_t i = from; i < h.len; i++)
-			low = low << 4 | (uint64_t)hex_value(h.ptr[i]);
+			low = low << 4 | (uint64_t)ascii_hex_value(h.ptr[i]);
 		add_ip(f, w, low);
 	} else if (is_digits(h)) {
 		uint64_t dec = 0;

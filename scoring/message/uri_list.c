@@ -362,7 +362,7 @@ add_text_uri(struct collect *c, const struct text_uri *t)
 		return -ENOMEM;
 	if (!new || s.len == 0 || (t->kind == TEXT_URI_MAIL &&
 	    memchr(s.ptr, '@', s.len) == NULL) ||
-	    (t->host.ptr != NULL && !host_is_fqdn(t->host)) ||
+	    (t->host.ptr != NULL && !host_is_fqdn(t->host, false)) ||
 	    span_istarts(s, "cid:") || span_istarts(s, "mid:") ||
 	    is_empty_uri(s))
 		return 0;

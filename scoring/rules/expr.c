@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "scoring/rules/expr.h"
 
 struct parser {
@@ -60,16 +61,10 @@ skip(struct parser *p, size_t n)
 }
 
 static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
 is_word(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    is_digit(c) || c == '_' || c == ':';
+	    ascii_is_digit(c) || c == '_' || c == ':';
 }
 
 /* What binds two operands, weakest first, as in perlop(1). ?: stands below
@@ -94,7 +89,7 @@ parse_number(struct parser *p, bool *ret_found)
 	size_t n = 0;
 
 	while (n < p->rest.len && n < sizeof(tmp) - 1 &&
-	    (is_digit(p->rest.ptr[n]) || p->rest.ptr[n] == '.'))
+	    (ascii_is_digit(p->rest.ptr[n]) || p->rest.ptr[n] == '.'))
 		n++;
 	*ret_found = n > 0;
 	if (n == 0)

@@ -1,4 +1,8 @@
+#include <ctype.h>
+
 #include "base/arena.h"
+#include "base/ascii.h"
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/escape.h"
 #include "base/netaddr.h"
@@ -201,9 +205,54 @@ test_conf(void)
 	arena_free(a);
 }
 
+/* in the C locale, which a test runs in, ctype agrees about ASCII */
+static void
+test_ascii(void)
+{
+	unsigned differ = 0, high = 0;
+
+	for (int c = 0; c < 128; c++) {
+		char b = (char)c;
+
+		differ += ascii_is_digit(b) != (isdigit(c) != 0);
+		differ += ascii_is_alpha(b) != (isalpha(c) != 0);
+		differ += ascii_is_alnum(b) != (isalnum(c) != 0);
+		differ += ascii_is_space(b) != (isspace(c) != 0);
+		differ += ascii_lower(b) != tolower(c);
+		differ += (ascii_hex_value(b) >= 0) != (isxdigit(c) != 0);
+	}
+	for (int c = 128; c < 256; c++) {
+		char b = (char)c;
+
+		high += ascii_is_alnum(b) || ascii_is_space(b) ||
+		    ascii_hex_value(b) >= 0 || ascii_lower(b) != b;
+	}
+	tap_is_int(differ, 0, "the classes of ASCII");
+	tap_is_int(high, 0, "bytes above it belong to none");
+	tap_is_int(ascii_hex_value('f') * 16 + ascii_hex_value('A'), 250,
+	    "hexadecimal digits");
+	tap_ok(ascii_is_blank(SPAN_LIT(" \t\r\n\v\f")) &&
+	    ascii_is_blank(SPAN_LIT("")) &&
+	    !ascii_is_blank(span_of(" \0", 2)), "blank");
+}
+
+static void
+test_clock(void)
+{
+	int64_t before = clock_us();
+	struct timespec t = clock_deadline(2999);
+	int64_t until = t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+
+	tap_ok(until >= before + 2999000 && until <= clock_us() + 2999000 &&
+	    t.tv_nsec >= 0 && t.tv_nsec < 1000000000,
+	    "a deadline is that far away");
+}
+
 int
 main(void)
 {
+	test_ascii();
+	test_clock();
 	test_arena();
 	test_escape();
 	test_netaddr();

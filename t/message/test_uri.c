@@ -213,11 +213,13 @@ test_domains(void)
 	tap_ok(!domain_is_valid(SPAN_LIT("a.nosuch"), &rules), "not known");
 	tap_ok(domain_is_valid(SPAN_LIT("a.com"), NULL), "known to libpsl");
 	tap_ok(!domain_is_valid(SPAN_LIT("a.nosuch"), NULL), "not to libpsl");
-	tap_ok(host_is_fqdn(SPAN_LIT("_x.a-b.example.")), "a name");
-	tap_ok(!host_is_fqdn(SPAN_LIT("a_b.example")), "\"_\" in a domain");
-	tap_ok(!host_is_fqdn(SPAN_LIT("example")), "one label");
-	tap_ok(!host_is_fqdn(SPAN_LIT("a..example")), "an empty label");
-	tap_ok(!host_is_fqdn(SPAN_LIT("-a.b.example")), "a hyphen first");
+	tap_ok(host_is_fqdn(SPAN_LIT("_x.a-b.example."), false), "a name");
+	tap_ok(!host_is_fqdn(SPAN_LIT("a_b.example"), false), "\"_\" in a domain");
+	tap_ok(!host_is_fqdn(SPAN_LIT("example"), false), "one label");
+	tap_ok(!host_is_fqdn(SPAN_LIT("a..example"), false), "an empty label");
+	tap_ok(!host_is_fqdn(SPAN_LIT("-a.b.example"), false), "a hyphen first");
+	tap_ok(!host_is_fqdn(SPAN_LIT("m\xC3\xBC.example.org"), false), "not yet ACE");
+	tap_ok(host_is_fqdn(SPAN_LIT("m\xC3\xBC.example.org"), true), "unless wanted");
 }
 
 static void

@@ -29,6 +29,20 @@ NR_HDR, NR_EOH, NR_BODY, LEADSPC = 0x80, 0x40000, 0x80000, 0x100000
 NR_CONN, NR_HELO, NR_MAIL, NR_RCPT = 0x1000, 0x2000, 0x4000, 0x8000
 STAGES = ["connect", "helo", "mail", "rcpt", "header", "eoh", "body", "eom"]
 
+# a subject that calls for each action
+RULES = r"""
+header T_TAG Subject =~ /tagme/
+score T_TAG 6
+header T_DEFER Subject =~ /deferme/
+score T_DEFER 9
+header T_REJECT_A Subject =~ /rejectme/
+score T_REJECT_A 7
+header T_REJECT_B Subject =~ /rejectm/
+score T_REJECT_B 7
+body T_BODY /marker in the body/
+score T_BODY 6
+"""
+
 
 class Closed(Exception):
     """The daemon closed the connection."""

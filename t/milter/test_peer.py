@@ -13,20 +13,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from milter_peer import (ALL_PROTOCOL, LEADSPC, NR_BODY, NR_EOH, NR_HDR, STAGES,  # noqa: E402
-                         Closed, Daemon, Peer, Tap)
+                         RULES as BASE_RULES, Closed, Daemon, Peer, Tap)
 
-RULES = r"""
-header T_TAG Subject =~ /tagme/
-score T_TAG 6
-header T_DEFER Subject =~ /deferme/
-score T_DEFER 9
-header T_REJECT_A Subject =~ /rejectme/
-score T_REJECT_A 7
-header T_REJECT_B Subject =~ /rejectm/
-score T_REJECT_B 7
-body T_BODY /marker in the body/
-score T_BODY 6
-body T_LATE /late marker/
+RULES = BASE_RULES + r"""body T_LATE /late marker/
 score T_LATE 6
 header T_FROM EnvelopeFrom =~ /\xc3\xbcser\@/
 score T_FROM 6

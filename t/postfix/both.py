@@ -23,22 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "..", "milter"))
 import private_postfix  # noqa: E402
-from milter_peer import Daemon, Tap, skip_all  # noqa: E402,F401
+from milter_peer import RULES, Daemon, Tap, skip_all  # noqa: E402,F401
 
 MARK = "SPAMSCORE_TEST_NAMESPACE"
 RCPT = "user@" + private_postfix.DOMAIN
-RULES = r"""
-header T_TAG Subject =~ /tagme/
-score T_TAG 6
-header T_DEFER Subject =~ /deferme/
-score T_DEFER 9
-header T_REJECT_A Subject =~ /rejectme/
-score T_REJECT_A 7
-header T_REJECT_B Subject =~ /rejectm/
-score T_REJECT_B 7
-body T_BODY /marker in the body/
-score T_BODY 6
-"""
 CONFIG = """socket_group postfix
 greylist_delay 1s
 authserv_id mx.here.example

@@ -35,18 +35,6 @@ load(struct eval_loader *l, void **ret_state)
 	return probe_load(l, texts, PATTERNS, ret_state);
 }
 
-static struct cache *
-cache_of(struct probe *p)
-{
-	void **slot = eval_cache(p->ctx);
-
-	if (*slot == NULL)
-		*slot = ARENA_NEW(eval_input(p->ctx)->arena, struct cache);
-	if (*slot == NULL)
-		p->error = -ENOMEM;
-	return *slot;
-}
-
 static double
 number(const struct eval_call *call, size_t i)
 {
@@ -210,7 +198,7 @@ static const struct cache *
 difference_of(struct probe *p)
 {
 	struct message *m = eval_input(p->ctx)->message;
-	struct cache *c = cache_of(p);
+	struct cache *c = probe_cache(p, sizeof(struct cache));
 	const struct texts *rendered;
 	struct part *root;
 
@@ -306,7 +294,7 @@ run_vertical(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = probe_begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 	double max = number(call, 1);
 	const struct texts *body;
 
@@ -394,7 +382,7 @@ run_stock(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = probe_begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 
 	if (c != NULL && !c->has_stock) {
 		c->stock = stock_words(&p);
@@ -419,7 +407,7 @@ run_body_length(struct eval_context *ctx, const struct eval_call *call,
 static const struct cache *
 signature_of(struct probe *p)
 {
-	struct cache *c = cache_of(p);
+	struct cache *c = probe_cache(p, sizeof(struct cache));
 	struct part *part;
 	struct span text;
 	size_t i = 0;

@@ -52,18 +52,6 @@ load(struct eval_loader *l, void **ret_state)
 	return probe_load(l, texts, PATTERNS, ret_state);
 }
 
-static struct cache *
-cache_of(struct probe *p)
-{
-	void **slot = eval_cache(p->ctx);
-
-	if (*slot == NULL)
-		*slot = ARENA_NEW(eval_input(p->ctx)->arena, struct cache);
-	if (*slot == NULL)
-		p->error = -ENOMEM;
-	return *slot;
-}
-
 /* "undef" stands for no bound */
 static bool
 in_range(const struct eval_call *call, size_t min_arg, double value,
@@ -125,7 +113,7 @@ dates_of(struct probe *p)
 {
 	static const char *const fields[] = { "Resent-Date", "Date" };
 	const struct message *m = eval_input(p->ctx)->message;
-	struct cache *c = cache_of(p);
+	struct cache *c = probe_cache(p, sizeof(struct cache));
 	struct dates *d;
 	size_t n;
 
@@ -328,7 +316,7 @@ run_sorted_recipients(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = probe_begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 
 	(void)call;
 	if (c != NULL && !c->has_recipients)
@@ -341,7 +329,7 @@ run_similar_recipients(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = probe_begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 
 	if (c != NULL && !c->has_recipients)
 		recipients(&p, c);

@@ -84,18 +84,6 @@ begin(struct eval_context *ctx)
 	return (struct probe){ ctx, s->patterns, 0 };
 }
 
-static struct cache *
-cache_of(struct probe *p)
-{
-	void **slot = eval_cache(p->ctx);
-
-	if (*slot == NULL)
-		*slot = ARENA_NEW(eval_input(p->ctx)->arena, struct cache);
-	if (*slot == NULL)
-		p->error = -ENOMEM;
-	return *slot;
-}
-
 static struct span
 lower(struct probe *p, struct span s)
 {
@@ -269,7 +257,7 @@ static const struct facts *
 facts_of(struct probe *p)
 {
 	struct message *m = eval_input(p->ctx)->message;
-	struct cache *c = cache_of(p);
+	struct cache *c = probe_cache(p, sizeof(struct cache));
 	struct part *part;
 	struct facts *f;
 	unsigned notes;
@@ -500,7 +488,7 @@ run_uppercase(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 
 	if (c != NULL && !c->has_uppercase) {
 		c->uppercase = uppercase(&p);
@@ -537,7 +525,7 @@ run_base64_length(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	struct probe p = begin(ctx);
-	struct cache *c = cache_of(&p);
+	struct cache *c = probe_cache(&p, sizeof(struct cache));
 	struct part *part = NULL;
 
 	if (c != NULL && !c->has_base64_length) {

@@ -51,6 +51,20 @@ probe_begin(struct eval_context *ctx)
 	return (struct probe){ ctx, eval_state(ctx), 0 };
 }
 
+/* What the family keeps of this message between its functions, zeroed at
+ * first; NULL and p->error set: no memory */
+static inline void *
+probe_cache(struct probe *p, size_t bytes)
+{
+	void **slot = eval_cache(p->ctx);
+
+	if (*slot == NULL)
+		*slot = arena_alloc(eval_input(p->ctx)->arena, bytes);
+	if (*slot == NULL)
+		p->error = -ENOMEM;
+	return *slot;
+}
+
 static inline bool
 probe_groups(struct probe *p, unsigned id, struct span s, struct span *groups,
     size_t count)

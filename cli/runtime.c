@@ -316,6 +316,8 @@ runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
 	}
 	rq.raw = buf_span(raw);
 	r = engine_judge(rt->engine, &rq, ret_run, err);
+	if (r == 0 && engine_judge_shadow_rules(rt->engine, ret_run, a) != 0)
+		r = error_set(err, -ENOMEM, "out of memory for shadows");
 	gather_free(rq.gather);
 	return r == 0 ? EX_OK : r == -EINVAL ? EX_DATAERR : EX_OSERR;
 }

@@ -19,6 +19,9 @@ struct engine {
 	struct arena *arena;
 	struct scoring_settings settings;
 	struct ruleset *ruleset;
+	struct thresholds untuned;
+	const char *tuned; /* file; NULL: none */
+	struct shadow_list shadows;
 	char *model_path; /* NULL: none */
 	struct model *model;
 	pthread_mutex_t model_lock; /* of model, which is replaced in use */
@@ -63,6 +66,29 @@ config_read(struct engine *e, const struct engine_options *o,
 	return 0;
 }
 
+/* The file of tuned scores, if there is one to be read. 0 or -ENOMEM. */
+static int
+tuned_path(struct engine *e, const struct engine_options *o)
+{
+	const char *dir;
+
+	if (o->tuned != NULL) {
+		e->tuned = strcmp(o->tuned, "none") == 0 ? NULL :
+		    arena_strdup(e->arena, o->tuned);
+		return 0;
+	}
+	if (o->rules_count != 0)
+		return 0;
+	dir = scoring_tuned_dir(&e->settings, e->arena);
+	if (dir == NULL ||
+	    (e->tuned = arena_printf(e->arena, "%s/" TUNED_FILE, dir)) == NULL)
+		return -ENOMEM;
+	/* no file is no fault; one that cannot be read is, and is told */
+	if (access(e->tuned, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+		e->tuned = NULL;
+	return 0;
+}
+
 /* The rule files: the caller's, or the configured directory and additions */
 static int
 rules_load(struct engine *e, const struct engine_options *o,
@@ -79,7 +105,17 @@ rules_load(struct engine *e, const struct engine_options *o,
 		.compiled_dir = o->compiled_dir != NULL ? o->compiled_dir :
 							  s->compiled_dir,
 	};
+	struct tuned_thresholds tuned;
+	struct settings_room tuned_room = { tuned_thresholds_table, &tuned };
 	const char **paths;
+	int r = tuned_path(e, o);
+
+	if (r != 0)
+		return error_set(err, r, "out of memory");
+	tuned_thresholds_init(&tuned);
+	ro.tuned = e->tuned;
+	ro.tuned_rooms = &tuned_room;
+	ro.tuned_room_count = 1;
 
 	if (o->rules_count == 0) {
 		paths = ARENA_ARRAY(e->arena, s->rules.count + 1, const char *);
@@ -91,7 +127,30 @@ rules_load(struct engine *e, const struct engine_options *o,
 		ro.paths = paths;
 		ro.path_count = s->rules.count + 1;
 	}
-	return ruleset_load(&ro, diags, &e->ruleset, err);
+	r = ruleset_load(&ro, diags, &e->ruleset, err);
+	e->untuned = (struct thresholds){ s->tag_score, s->tempfail_score,
+		s->reject_score };
+	tuned_thresholds_apply(&tuned, &e->settings);
+	return r;
+}
+
+static int
+shadows_load(struct engine *e, const struct engine_options *o,
+    struct diags *diags, struct error *err)
+{
+	struct shadow_options so = { .settings = &e->settings,
+		.ruleset = e->ruleset };
+	const char *dir = scoring_tuned_dir(&e->settings, e->arena);
+	const char *candidate = NULL;
+
+	if (o->no_shadows)
+		return 0;
+	if (o->rules_count == 0 && o->tuned == NULL && dir != NULL)
+		candidate = arena_printf(e->arena, "%s/" CANDIDATE_FILE, dir);
+	if (dir == NULL || shadow_list_load(&e->shadows, &so, candidate,
+		&e->untuned, o->keep_going, e->arena, diags) != 0)
+		return error_set(err, -ENOMEM, "out of memory for shadows");
+	return 0;
 }
 
 static int
@@ -183,6 +242,8 @@ engine_load(const struct engine_options *o, struct diags *diags,
 		r = error_set(err, -EINVAL, "%zu errors in configuration or rules",
 		    diags->errors - errors_before);
 	if (r == 0)
+		r = shadows_load(e, o, diags, err);
+	if (r == 0)
 		r = model_load(e, o, diags, err);
 	if (r == 0) {
 		*ret_engine = e;
@@ -205,6 +266,7 @@ engine_unref(struct engine *e)
 {
 	if (e == NULL || atomic_fetch_sub(&e->refs, 1) != 1)
 		return;
+	shadow_list_done(&e->shadows);
 	if (e->ruleset != NULL)
 		ruleset_unref(e->ruleset);
 	if (e->model != NULL)
@@ -224,6 +286,24 @@ const struct ruleset *
 engine_ruleset(const struct engine *e)
 {
 	return e->ruleset;
+}
+
+struct thresholds
+engine_untuned(const struct engine *e)
+{
+	return e->untuned;
+}
+
+const char *
+engine_tuned(const struct engine *e)
+{
+	return e->tuned;
+}
+
+const struct shadow_list *
+engine_shadows(const struct engine *e)
+{
+	return &e->shadows;
 }
 
 struct model *
@@ -435,6 +515,8 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 		model_unref(model);
 	if (r != 0)
 		return r;
+	if (shadow_list_judge(&e->shadows, SHADOW_SCORES, &in, run.verdict) != 0)
+		run.verdict->shadow_count = 0;
 	done = clock_us();
 	run.verdict->timing_us.parse = parsed - start;
 	run.verdict->timing_us.gather = gathered - parsed;
@@ -442,4 +524,21 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	run.verdict->timing_us.total = done - start;
 	*ret_run = run;
 	return 0;
+}
+
+int
+engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
+    struct arena *a)
+{
+	struct judge_input in = {
+		.settings = &e->settings,
+		.ruleset = e->ruleset,
+		.message = run->message,
+		.envelope = run->envelope,
+		.relays = run->relays,
+		.evidence = run->evidence,
+		.arena = a,
+	};
+
+	return shadow_list_judge(&e->shadows, SHADOW_RULES, &in, run->verdict);
 }

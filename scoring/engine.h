@@ -12,11 +12,15 @@
 #include "scoring/auth/auth.h"
 #include "scoring/gather.h"
 #include "scoring/judge.h"
+#include "scoring/shadow.h"
 
 struct engine;
 
 /* the model's file in state_dir */
 #define MODEL_FILE "model"
+/* in tuned_dir: the scores in force, and the result of the last tuning */
+#define TUNED_FILE "tuned.cf"
+#define CANDIDATE_FILE "candidate.cf"
 
 struct engine_options {
 	const char *config;	     /* NULL: none */
@@ -27,6 +31,11 @@ struct engine_options {
 	const char *compiled_dir;    /* NULL: none */
 	const char *model;	     /* file; NULL: "model" in state_dir if it is
 					there; "none": none */
+	/* Score file that is read last. NULL: tuned.cf of tuned_dir if it is
+	 * there and rules_count is 0, and candidate.cf beside it as a shadow;
+	 * "none": neither. */
+	const char *tuned;
+	bool no_shadows;
 	/* further tables of settings (milter, ban) for the same files */
 	const struct settings_room *rooms;
 	size_t room_count;
@@ -48,6 +57,13 @@ void engine_unref(struct engine *e);
 
 const struct scoring_settings *engine_settings(const struct engine *e);
 const struct ruleset *engine_ruleset(const struct engine *e);
+/* The thresholds as they are without the tuned file */
+struct thresholds engine_untuned(const struct engine *e);
+/* The tuned file that counts; NULL: none. */
+const char *engine_tuned(const struct engine *e);
+/* Sets that run as shadow. One that cannot be loaded is a warning and not
+ * there (with keep_going its errors are errors). */
+const struct shadow_list *engine_shadows(const struct engine *e);
 /* The caller's reference, NULL: none. */
 struct model *engine_model(struct engine *e);
 /* Takes up the model file as it is now, for the messages that begin from
@@ -80,8 +96,13 @@ struct engine_request {
 	struct arena *arena;
 };
 
-/* 0; -EINVAL: not a message; -ENOMEM. */
+/* Sets of scores that run as shadow are judged too. What goes wrong with
+ * them leaves them out. 0; -EINVAL: not a message; -ENOMEM. */
 int engine_judge(struct engine *e, const struct engine_request *request,
     struct engine_run *ret_run, struct error *err);
+/* The shadows with rules of their own, over a message that was judged with
+ * this engine; their verdicts are added to run's. 0 or -ENOMEM. */
+int engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
+    struct arena *a);
 
 #endif

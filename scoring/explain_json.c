@@ -292,6 +292,19 @@ verdict_json(struct writer *w, const struct explain_input *in)
 	}
 	put(w, o, "flip", list);
 
+	list = json_array();
+	for (size_t i = 0; i < v->shadow_count; i++) {
+		const struct shadow_verdict *s = &v->shadows[i];
+
+		x = json_object();
+		put_str(w, x, "name", s->name);
+		put(w, x, "score", json_real(s->score));
+		put_str(w, x, "action", action_name(s->action));
+		put_str(w, x, "fault", s->fault);
+		append(w, list, x);
+	}
+	put(w, o, "shadow", list);
+
 	x = json_object();
 	put(w, x, "parse", json_integer(v->timing_us.parse));
 	put(w, x, "gather", json_integer(v->timing_us.gather));

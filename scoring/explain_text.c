@@ -286,6 +286,14 @@ put_total(const struct verdict *v, const struct colors *c, struct buf *out)
 		}
 		buf_add_char(out, '\n');
 	}
+	for (size_t i = 0; i < v->shadow_count; i++) {
+		const struct shadow_verdict *s = &v->shadows[i];
+
+		buf_printf(out, "Shadow %s: %s at %.2f%s%s\n", s->name,
+		    action_name(s->action), s->score,
+		    s->fault != NULL ? "; " : "",
+		    s->fault != NULL ? s->fault : "");
+	}
 	if (v->truncated)
 		buf_add_str(out, "       the message is longer than scan_size: "
 				 "only its beginning was judged\n");

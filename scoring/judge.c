@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "scoring/decide.h"
 #include "scoring/judge.h"
 
 /* One thing that adds points, for the decision: hits and terms alike */
@@ -9,102 +10,6 @@ struct part {
 	const char *name;
 	double score;
 };
-
-struct deciding {
-	const struct scoring_settings *settings;
-	const struct evidence *evidence;
-	bool exempt;	     /* a recipient that must stay reachable */
-	bool dmarc;	     /* dmarc_reject applies */
-	bool single_rejects; /* a hit that may reject by itself */
-};
-
-static double
-points_round(double p)
-{
-	double r = round(p * 1000.0) / 1000.0;
-
-	return r == 0 ? 0 : r; /* never -0 */
-}
-
-/* "user@" is that user at any domain, "@domain" a domain, else an address */
-static bool
-recipient_matches(const char *pattern, const char *recipient)
-{
-	size_t n = strlen(pattern), len = strlen(recipient);
-
-	if (n == 0)
-		return false;
-	if (pattern[n - 1] == '@')
-		return len >= n && strncasecmp(pattern, recipient, n) == 0;
-	if (pattern[0] == '@')
-		return len > n && strcasecmp(recipient + len - n, pattern) == 0;
-	return strcasecmp(pattern, recipient) == 0;
-}
-
-static bool
-any_exempt(const struct scoring_settings *s, const struct envelope *env)
-{
-	for (size_t i = 0; i < env->rcpt_count; i++) {
-		/* RFC 5321 4.5.1: a bare "postmaster" has no domain */
-		if (strcasecmp(env->rcpt_to[i], "postmaster") == 0)
-			return true;
-		for (size_t k = 0; k < s->exempt_recipients.count; k++)
-			if (recipient_matches(s->exempt_recipients.items[k],
-				env->rcpt_to[i]))
-				return true;
-	}
-	return false;
-}
-
-/* The action of a lower bound `low` whose largest part is `largest`. */
-static enum action
-decide(const struct deciding *d, double low, double largest,
-    const char **ret_reason)
-{
-	const struct scoring_settings *s = d->settings;
-	const struct evidence *e = d->evidence;
-	enum action a = ACTION_ACCEPT;
-	bool retry;
-
-	*ret_reason = NULL;
-	if (low >= s->tag_score)
-		a = ACTION_TAG;
-	if (low >= s->tempfail_score)
-		a = ACTION_TEMPFAIL;
-	if (low >= s->reject_score) {
-		if (d->single_rejects || points_round(low - largest) >= s->tag_score)
-			a = ACTION_REJECT;
-		else
-			*ret_reason = "one hit alone does not reject";
-	}
-	if (d->dmarc) {
-		a = ACTION_REJECT;
-		*ret_reason = "the author domain's DMARC policy is reject";
-	}
-	if (d->exempt && a > ACTION_TAG) {
-		*ret_reason = "a recipient is in exempt_recipients";
-		return ACTION_TAG;
-	}
-	if (a != ACTION_TEMPFAIL)
-		return a;
-	if (reputation_excuses_greylist(e, ret_reason))
-		return ACTION_TAG;
-	if (e->store.state == CHECK_UNKNOWN) {
-		*ret_reason = "no greylist state: tagged, not deferred";
-		return ACTION_TAG;
-	}
-	retry = e->greylist_passed || (e->greylist_first_seen != 0 &&
-	    e->now - e->greylist_first_seen >= s->greylist_delay / 1000);
-	if (retry) {
-		*ret_reason = "it came again after greylist_delay";
-		return ACTION_TAG;
-	}
-	if (*ret_reason == NULL)
-		*ret_reason = e->greylist_first_seen == 0 ?
-		    "first sight of client, sender and recipient" :
-		    "it came again before greylist_delay";
-	return a;
-}
 
 static int
 part_cmp_high(const void *pa, const void *pb)
@@ -178,13 +83,13 @@ hit_cmp(const void *pa, const void *pb)
 	return strcmp(a->rule, b->rule);
 }
 
-static bool
+static void
 open_add(struct verdict *v, const char *test, const char *why, bool unknown,
-    double score)
+    double score, size_t index)
 {
 	v->open[v->open_count++] = (struct open_test){ test, why, unknown,
-		unknown ? fmin(score, 0) : 0, unknown ? fmax(score, 0) : 0 };
-	return unknown;
+		unknown ? fmin(score, 0) : 0, unknown ? fmax(score, 0) : 0,
+		index };
 }
 
 static void
@@ -192,7 +97,8 @@ open_add_check(struct verdict *v, const char *test, const struct check *c)
 {
 	/* a check that nobody made for this message has no reason either */
 	if (c->state != CHECK_DONE && c->why != NULL)
-		open_add(v, test, c->why, c->state == CHECK_UNKNOWN, 0);
+		open_add(v, test, c->why, c->state == CHECK_UNKNOWN, 0,
+		    NO_OFFSET);
 }
 
 /* What was not looked up. The points that hang on it are with the rules. */
@@ -210,7 +116,8 @@ open_add_evidence(struct verdict *v, const struct evidence *e)
 	open_add_check(v, "helo", &e->helo.check);
 	open_add_check(v, "sender-domain", &e->sender_domain.check);
 	if (e->store.state != CHECK_DONE && e->store.why != NULL)
-		open_add(v, "reputation", e->store.why, false, 0);
+		open_add(v, "reputation", e->store.why, false, 0,
+		    NO_OFFSET);
 }
 
 static int
@@ -222,7 +129,7 @@ learned_add(const struct judge_input *in, const struct model_prediction *p,
 	char *copy;
 
 	if (!p->active) {
-		open_add(v, "LEARNED", p->why, false, 0);
+		open_add(v, "LEARNED", p->why, false, 0, NO_OFFSET);
 		return 0;
 	}
 	points = points_round(fmax(-max, fmin(max, p->log_odds)));
@@ -239,7 +146,8 @@ learned_add(const struct judge_input *in, const struct model_prediction *p,
 	v->hits[v->hit_count++] = (struct hit){ .rule = "LEARNED",
 		.score = points, .count = 1, .type = "learned", .target = "model",
 		.matched = span_of(copy, text.len), .offset = NO_OFFSET,
-		.describe = "What was learned says about this message" };
+		.describe = "What was learned says about this message",
+		.index = NO_OFFSET };
 	buf_done(&text);
 	return 0;
 }
@@ -253,7 +161,9 @@ rules_add(const struct judge_input *in, const struct rule_run *run,
 		const struct rule_result *r = &run->results[i];
 		double score = points_round(rule->scores[score_set]);
 
-		if (rule->sub_rule || score == 0)
+		/* what was tuned to 0 is shown, so that it can be tuned again */
+		if (rule->sub_rule ||
+		    (score == 0 && rule->base_scores[score_set] == 0))
 			continue;
 		if (r->low > 0) {
 			v->hits[v->hit_count++] = (struct hit){
@@ -267,6 +177,7 @@ rules_add(const struct judge_input *in, const struct rule_run *run,
 				.file = rule->file,
 				.line = rule->line,
 				.describe = rule->describe,
+				.index = i,
 			};
 			/* GTUBE and the administrator's own blocklists */
 			if ((rule->tflags & (RULE_REJECT | RULE_USERCONF)) != 0 &&
@@ -274,10 +185,10 @@ rules_add(const struct judge_input *in, const struct rule_run *run,
 				*ret_single = true;
 		} else if (r->high > 0)
 			open_add(v, rule->name, r->why != NULL ? r->why :
-				"depends on an unknown test", true, score);
+				"depends on an unknown test", true, score, i);
 		else if (r->not_run)
 			open_add(v, rule->name, r->why != NULL ? r->why :
-				"not run", false, score);
+				"not run", false, score, i);
 	}
 	return 0;
 }
@@ -303,27 +214,19 @@ sum_up(struct verdict *v)
 static int
 act(const struct judge_input *in, bool single, struct verdict *v)
 {
-	const struct dmarc_evidence *dmarc = &in->evidence->dmarc;
 	size_t count = v->hit_count + v->reputation_count;
 	struct part *parts = ARENA_ARRAY(in->arena, count, struct part);
-	struct deciding d = {
-		.settings = in->settings,
-		.evidence = in->evidence,
-		.exempt = any_exempt(in->settings, in->envelope),
-		.single_rejects = single,
-		.dmarc = in->settings->dmarc_reject &&
-		    dmarc->check.state == CHECK_DONE &&
-		    dmarc->result == AUTH_FAIL && dmarc->policy != NULL &&
-		    strcmp(dmarc->policy, "reject") == 0 && !dmarc->sampled_out &&
-		    !dmarc->excused,
-	};
-	struct deciding would = d;
+	struct deciding d;
+	struct deciding would;
 	const char *reason;
 	struct flip flip;
 
 	v->flips = ARENA_ARRAY(in->arena, 2, struct flip);
 	if (parts == NULL || v->flips == NULL)
 		return -ENOMEM;
+	deciding_init(&d, in->settings, in->evidence, in->envelope);
+	d.single_rejects = single;
+	would = d;
 	for (size_t i = 0; i < v->hit_count; i++)
 		parts[i] = (struct part){ v->hits[i].rule, v->hits[i].score };
 	for (size_t i = 0; i < v->reputation_count; i++)
@@ -395,6 +298,8 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 		in->settings->tempfail_score, in->settings->reject_score };
 	v->truncated = (in->message->faults & MESSAGE_TRUNCATED) != 0;
 	v->steps = run.steps;
+	v->score_set = score_set;
+	v->learned = rule_input.learned;
 	sum_up(v);
 	if (act(in, single, v) != 0)
 		goto no_memory;

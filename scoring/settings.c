@@ -14,6 +14,12 @@ const struct setting scoring_settings_table[] = {
 	    "further rule files and directories, read after rules_dir" },
 	{ "compiled_dir", S(STRING, compiled_dir), 0, 0, NULL,
 	    "directory of compiled rule databases" },
+	{ "tuned_dir", S(STRING, tuned_dir), 0, 0, NULL,
+	    "directory of tuned scores, which the daemon only reads" },
+	{ "shadow", S(STRINGS, shadow), 0, 0, NULL,
+	    "NAME FILE: rules or scores that are tried and never act" },
+	{ "shadow_steps", S(INT, shadow_steps), 1000, INT64_C(1000000000000),
+	    NULL, "steps the rules of one shadow may take on one message" },
 	{ "tag_score", S(POINTS, tag_score), 0, 0, NULL,
 	    "points from which mail is tagged" },
 	{ "required_score", S(POINTS, tag_score), 0, 0, NULL,
@@ -97,6 +103,7 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 		.max_uris = 1000,
 		.match_limit = 200000,
 		.message_steps = 200000000,
+		.shadow_steps = 20000000,
 		.heap_limit_kb = 20000,
 		.evidence_timeout = 10000,
 		.max_dns_queries = 200,
@@ -112,6 +119,13 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 	    strings_add(&s->exempt_recipients, a, SPAN_LIT("abuse@")) != 0)
 		return -1;
 	return 0;
+}
+
+const char *
+scoring_tuned_dir(const struct scoring_settings *s, struct arena *a)
+{
+	return s->tuned_dir != NULL ? s->tuned_dir :
+	    arena_printf(a, "%s/tuned", s->state_dir);
 }
 
 void

@@ -12,6 +12,10 @@ struct scoring_settings {
 	const char *rules_dir;	  /* the shipped rules */
 	struct strings rules;	  /* further files and directories */
 	const char *compiled_dir; /* databases of `spamscore compile` */
+	const char *tuned_dir;	  /* of `spamscore tune`; NULL: "tuned" in
+				     state_dir */
+	struct strings shadow;	  /* pairs: name, file */
+	int64_t shadow_steps;	  /* as message_steps, of one shadow's rules */
 
 	double tag_score;      /* required_score is SpamAssassin's word for it */
 	double tempfail_score;
@@ -53,6 +57,10 @@ extern const struct setting scoring_settings_table[];
 
 /* Defaults; strings are static, lists empty but for exempt_recipients. */
 int scoring_settings_init(struct scoring_settings *s, struct arena *a);
+/* The directory of tuned scores: tuned_dir, or its default in a. NULL: no
+ * memory. */
+const char *scoring_tuned_dir(const struct scoring_settings *s,
+    struct arena *a);
 /* What single values cannot say: tag <= tempfail <= reject and the like. */
 void scoring_settings_check(struct scoring_settings *s, const char *file,
     struct diags *diags);

@@ -34,6 +34,7 @@ struct hit {
 	const char *file;    /* where the rule stands; NULL for built in */
 	unsigned line;
 	const char *describe; /* "" when none */
+	size_t index;	     /* of the rule in the ruleset; NO_OFFSET: none */
 };
 
 struct reputation_term {
@@ -48,6 +49,7 @@ struct open_test {
 	const char *why;
 	bool unknown;	  /* false: chosen not to run, counts 0 */
 	double low, high; /* what it could have added, 0 unless unknown */
+	size_t index;	  /* as in a hit */
 };
 
 /* A smallest set of hits without which the action would be another */
@@ -59,6 +61,15 @@ struct flip {
 
 struct thresholds {
 	double tag, tempfail, reject;
+};
+
+/* What a set that runs as shadow would have said: shown and kept, never
+ * acted on */
+struct shadow_verdict {
+	const char *name, *hash;
+	double score, score_low, score_high;
+	enum action action;
+	const char *fault; /* it did not finish: why; NULL */
 };
 
 struct verdict {
@@ -78,6 +89,10 @@ struct verdict {
 	size_t flip_count;
 	bool truncated;		   /* only a prefix was scanned */
 	uint64_t steps;		   /* counted work, for budgets */
+	int score_set;		   /* which of a rule's four scores counted */
+	double learned;		   /* the model's probability, < 0: none */
+	struct shadow_verdict *shadows;
+	size_t shadow_count;
 	/* informative only: where the time went, in microseconds */
 	struct {
 		int64_t parse, gather, rules, total;

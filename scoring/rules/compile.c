@@ -120,6 +120,16 @@ compile_pattern(struct loader *l, struct rule_def *d)
 	return r;
 }
 
+static void
+foreign_add(struct ruleset *rs, const struct rule_def *d)
+{
+	struct ruleset_score *f = &rs->foreign[rs->foreign_count++];
+
+	*f = (struct ruleset_score){ .name = d->pub.name,
+		.file = d->pub.file, .line = d->pub.line };
+	memcpy(f->scores, d->pub.scores, sizeof(f->scores));
+}
+
 /* Leaves only rules that were defined and are right; numbers them anew. */
 static int
 keep_defined(struct loader *l)
@@ -128,11 +138,18 @@ keep_defined(struct loader *l)
 	size_t n = 0;
 
 	strmap_init(&rs->names, l->arena);
+	rs->foreign = ARENA_ARRAY(l->arena, rs->rule_count,
+	    struct ruleset_score);
+	if (rs->foreign == NULL)
+		return -ENOMEM;
 	for (size_t i = 0; i < rs->rule_count; i++) {
 		struct rule_def *d = rs->rules[i];
 
-		if (d->kind == RULE_NONE)
+		if (d->kind == RULE_NONE) {
+			if (d->has_score)
+				foreign_add(rs, d);
 			continue;
+		}
 		if (d->failed) {
 			/* a meta over it need not be called wrong as well */
 			if (strmap_set(&l->skipped, span_cstr(d->pub.name), 1) !=
@@ -161,10 +178,17 @@ complete_scores(struct rule_def *d)
 	for (size_t i = 0; i < 4; i++) {
 		if (!d->has_score)
 			d->pub.scores[i] = by_default;
-		/* a score of 0 switches a rule off, a sub-rule's too */
-		d->enabled[i] = d->pub.scores[i] != 0;
+		if (!d->tuned)
+			d->pub.base_scores[i] = d->pub.scores[i];
+		else if (!d->base_has_score)
+			d->pub.base_scores[i] = by_default;
+		/* a score of 0 switches a rule off, a sub-rule's too; one that
+		 * was tuned to 0 must still be seen, or it could never be tuned
+		 * again */
+		d->enabled[i] = d->pub.scores[i] != 0 ||
+		    d->pub.base_scores[i] != 0;
 		if (d->pub.sub_rule)
-			d->pub.scores[i] = 0;
+			d->pub.scores[i] = d->pub.base_scores[i] = 0;
 	}
 	if (!(d->pub.tflags & RULE_MULTIPLE))
 		d->pub.max_hits = 1;

@@ -55,6 +55,7 @@ struct rule_def {
 	int priority;
 	bool enabled[4]; /* has a score in the set: it runs there */
 	bool has_score, failed;
+	bool tuned, base_has_score; /* the tuned file gave it a score */
 	const char *tflags_text;
 
 	/* RULE_HEADER, RULE_MIMEHEADER */
@@ -117,6 +118,8 @@ struct ruleset {
 	struct domains *domains; /* domains.c */
 	struct hs_target *targets[RULE_KINDS]; /* NULL: PCRE2 alone */
 	const char *envelope_sender_header; /* NULL: guess */
+	struct ruleset_score *foreign;
+	size_t foreign_count;
 	char hash[65];
 	pthread_mutex_t scratch_lock;
 	struct run_scratch *scratch;
@@ -161,6 +164,7 @@ struct loader {
 	bool outlining;		     /* replace by outlines */
 	struct strmap if_cache;
 	unsigned depth, files;
+	bool scores_only; /* inside the tuned file */
 	void *sha; /* EVP_MD_CTX */
 	bool oom;
 	bool failed_call; /* eval_error() was called */
@@ -178,6 +182,7 @@ int loader_prepare(struct loader *l);
 /* parse.c */
 int parse_path(struct loader *l, const char *path);
 int parse_text(struct loader *l, const char *name, struct span text);
+int parse_tuned(struct loader *l, const char *path);
 /* The rule of that name, made when it is new. NULL: no memory */
 struct rule_def *loader_rule(struct loader *l, struct span name);
 void loader_error(struct loader *l, const struct conf_line *line,

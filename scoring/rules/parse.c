@@ -167,11 +167,33 @@ parse_setting(struct loader *l, const struct conf_line *line)
 	    l->arena, l->diags);
 }
 
+/* The tuned file is written by a program that reads mail: whatever went
+ * wrong there, no rule and no other setting comes in by this way. */
+static int
+parse_tuned_line(struct loader *l, const struct conf_line *line)
+{
+	const struct ruleset_options *o = l->options;
+	enum conf_result r;
+
+	if (span_is(line->key, "score"))
+		parse_rule_line(l, line);
+	else {
+		r = conf_apply(line, o->tuned_rooms, o->tuned_room_count,
+		    l->arena, l->diags);
+		if (r == CONF_UNKNOWN)
+			loader_error(l, line, "\"%.*s\" may not stand in a file "
+			    "of scores", SPAN_ARG(line->key));
+	}
+	return l->oom ? -ENOMEM : 0;
+}
+
 static int
 parse_line(struct loader *l, struct conf_line *line, bool *skip_file)
 {
 	enum conf_result r;
 
+	if (l->scores_only)
+		return parse_tuned_line(l, line);
 	if (span_is(line->key, "include"))
 		return parse_include(l, line);
 	if (span_is(line->key, "require_version")) {
@@ -370,4 +392,22 @@ parse_path(struct loader *l, const char *path)
 	}
 	return S_ISDIR(st.st_mode) ? parse_directory(l, path) :
 				     parse_file(l, path);
+}
+
+int
+parse_tuned(struct loader *l, const char *path)
+{
+	int r;
+
+	for (size_t i = 0; i < l->rs->rule_count; i++) {
+		struct rule_def *d = l->rs->rules[i];
+
+		d->base_has_score = d->has_score;
+		memcpy(d->pub.base_scores, d->pub.scores,
+		    sizeof(d->pub.scores));
+	}
+	l->scores_only = true;
+	r = parse_file(l, path);
+	l->scores_only = false;
+	return r;
 }

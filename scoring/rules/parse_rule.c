@@ -364,6 +364,17 @@ parse_score(struct loader *l, const struct conf_line *line)
 	d = loader_rule(l, name);
 	if (d == NULL)
 		return;
+	if (d->pub.file == NULL) { /* it may never be defined */
+		d->pub.file = keep(l, span_cstr(line->file));
+		d->pub.line = line->number;
+	}
+	if (l->scores_only) {
+		/* a file of scores alone has no rules to compare with */
+		if (d->kind == RULE_NONE && l->options->path_count != 0)
+			loader_note(l, DIAG_WARNING, line,
+			    "there is no rule \"%s\" any more", d->pub.name);
+		d->tuned = true;
+	}
 	if (relative && !d->has_score) {
 		loader_error(l, line, "score: \"%s\" has no score to add to",
 		    d->pub.name);

@@ -68,6 +68,8 @@ load(struct loader *l)
 	if (r == 0 && o->text.ptr != NULL)
 		r = parse_text(l, o->text_name != NULL ? o->text_name : "-",
 		    o->text);
+	if (r == 0 && o->tuned != NULL)
+		r = parse_tuned(l, o->tuned);
 	if (r == 0)
 		r = compile_ruleset(l);
 	if (r == 0 && EVP_DigestFinal_ex(l->sha, digest, &n) == 1)
@@ -220,6 +222,18 @@ ruleset_find(const struct ruleset *rs, const char *name)
 	size_t *i = strmap_find(&rs->names, span_cstr(name));
 
 	return i != NULL ? (long)*i : -1;
+}
+
+size_t
+ruleset_foreign_count(const struct ruleset *rs)
+{
+	return rs->foreign_count;
+}
+
+const struct ruleset_score *
+ruleset_foreign(const struct ruleset *rs, size_t index)
+{
+	return &rs->foreign[index];
 }
 
 const char *

@@ -37,6 +37,12 @@ struct ruleset_options {
 	bool keep_going;
 	/* directory of compiled databases; NULL: PCRE2 alone */
 	const char *compiled_dir;
+	/* A score file that is read after all others, NULL: none. Only `score`
+	 * and the words of tuned_rooms may stand in it, and a rule that it gives
+	 * 0 still runs: its hits add nothing, but stay visible. */
+	const char *tuned;
+	const struct settings_room *tuned_rooms;
+	size_t tuned_room_count;
 	/* for tests and the fuzzer: no files are opened, this is the text */
 	struct span text;
 	const char *text_name;
@@ -59,6 +65,7 @@ struct rule {
 	const char *file;
 	unsigned line;
 	double scores[4];     /* SpamAssassin's four score sets */
+	double base_scores[4]; /* the same without the tuned file */
 	unsigned tflags;      /* enum rule_tflag */
 	unsigned max_hits;
 	bool sub_rule;	      /* "__": carries no score */
@@ -85,6 +92,16 @@ size_t ruleset_count(const struct ruleset *rs);
 const struct rule *ruleset_rule(const struct ruleset *rs, size_t index);
 /* -1 when there is none of that name */
 long ruleset_find(const struct ruleset *rs, const char *name);
+/* What `score` lines say of rules that the files do not define: all that a
+ * score file is made of. */
+struct ruleset_score {
+	const char *name, *file;
+	unsigned line;
+	double scores[4];
+};
+size_t ruleset_foreign_count(const struct ruleset *rs);
+const struct ruleset_score *ruleset_foreign(const struct ruleset *rs,
+    size_t index);
 /* SHA-256 of what was loaded (files, order), 64 hex digits */
 const char *ruleset_hash(const struct ruleset *rs);
 

@@ -2,26 +2,20 @@
  * check - judge many messages: threads take paths in order, results are
  * printed in order, so the output does not depend on the number of threads.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/escape.h"
 #include "cli/cli.h"
+#include "cli/mail.h"
 #include "scoring/explain.h"
 
 /* Results that wait for an earlier one to be printed; a slow message must
  * not let the others pile up without end. */
-enum { WINDOW = 1024, MAX_JOBS = 256, MAX_DEPTH = 64 };
-
-struct paths {
-	char **items;
-	size_t count, alloc;
-};
+enum { WINDOW = 1024, MAX_JOBS = 256 };
 
 struct work {
 	struct runtime *rt;
@@ -32,60 +26,6 @@ struct work {
 	pthread_mutex_t lock;
 	pthread_cond_t room;
 };
-
-static bool
-paths_add(struct paths *p, const char *path)
-{
-	if (p->count == p->alloc) {
-		size_t alloc = p->alloc == 0 ? 256 : p->alloc * 2;
-		char **items = reallocarray(p->items, alloc, sizeof(*items));
-
-		if (items == NULL)
-			return false;
-		p->items = items;
-		p->alloc = alloc;
-	}
-	p->items[p->count] = strdup(path);
-	return p->items[p->count] != NULL && ++p->count > 0;
-}
-
-/* Files as they are named, directories recursively in C-locale order; what
- * cannot be opened stays in the list and becomes an error line. Symbolic
- * links inside a directory are followed only to files. */
-static bool
-paths_walk(struct paths *p, const char *path, unsigned depth)
-{
-	struct dirent **names = NULL;
-	struct stat st;
-	bool ok = true;
-	int n;
-
-	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || depth > MAX_DEPTH)
-		return paths_add(p, path);
-	n = scandir(path, &names, NULL, alphasort);
-	if (n < 0)
-		return errno == ENOMEM ? false : paths_add(p, path);
-	for (int i = 0; i < n; i++) {
-		const char *name = names[i]->d_name;
-		char *child;
-
-		if (ok && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
-			if (asprintf(&child, "%s/%s", path, name) == -1)
-				ok = false;
-			else {
-				if (lstat(child, &st) == 0 && S_ISLNK(st.st_mode) &&
-				    stat(child, &st) == 0 && S_ISDIR(st.st_mode))
-					; /* could lead back up */
-				else
-					ok = paths_walk(p, child, depth + 1);
-				free(child);
-			}
-		}
-		free(names[i]);
-	}
-	free(names);
-	return ok;
-}
 
 static json_t *
 utf8_json(const char *s)
@@ -199,7 +139,7 @@ check(const struct judge_options *o, int64_t jobs, char **names, int count)
 	if (w == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	for (int i = 0; i < count && code == EX_OK; i++)
-		if (!paths_walk(&w->paths, names[i], 0))
+		if (!paths_walk(&w->paths, names[i]))
 			code = cli_fail(EX_OSERR, "out of memory");
 	if (code == EX_OK)
 		code = runtime_open(o, &rt);
@@ -229,9 +169,7 @@ check(const struct judge_options *o, int64_t jobs, char **names, int count)
 	pthread_mutex_destroy(&w->lock);
 	runtime_close(&rt);
 out:
-	for (size_t i = 0; i < w->paths.count; i++)
-		free(w->paths.items[i]);
-	free(w->paths.items);
+	paths_done(&w->paths);
 	free(w);
 	return code;
 }

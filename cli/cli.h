@@ -40,6 +40,7 @@ int verb_learn(int argc, char **argv);
 int verb_log(int argc, char **argv);
 int verb_reputation(int argc, char **argv);
 int verb_ban(int argc, char **argv);
+int verb_tune(int argc, char **argv);
 
 /* "spamscore: text" on stderr, escaped; returns code. */
 int cli_fail(int code, const char *fmt, ...)

@@ -18,8 +18,8 @@
 #include "base/escape.h"
 #include "cli/cli.h"
 #include "cli/evaluate.h"
+#include "cli/mail.h"
 #include "scoring/learn/model.h"
-#include "scoring/message/date.h"
 
 enum feedback { FEEDBACK_IMMEDIATE, FEEDBACK_DELAYED, FEEDBACK_PARTIAL,
 	FEEDBACK_NONE };
@@ -213,19 +213,6 @@ feed(struct evaluation *ev, size_t index, struct waiting *w)
 	return EX_OK;
 }
 
-/* The message's own time: when its last hop took it, else its Date. */
-static int64_t
-message_time(struct message *m)
-{
-	struct field *f = message_find(m, "Received", 0);
-	int64_t t;
-
-	if (f != NULL && date_parse(field_unfolded(m, f), &t))
-		return t;
-	f = message_find(m, "Date", 0);
-	return f != NULL && date_parse(field_unfolded(m, f), &t) ? t : 0;
-}
-
 static int
 keep(struct evaluation *ev, struct arena *a, const struct sample *s,
     bool spam, struct waiting *ret_waiting)
@@ -263,7 +250,7 @@ judge_with_rules(struct evaluation *ev, struct span raw, size_t full_size,
 	/* once for its time, which the verdict's clock needs beforehand */
 	r = message_parse(a, raw, full_size, &ev->limits, &m, err);
 	if (r == 0) {
-		rq.now = message_time(m);
+		rq.now = mail_time(m);
 		r = engine_judge(ev->rt.engine, &rq, &run, err);
 	}
 	if (r == 0)

@@ -40,6 +40,10 @@ static const struct verb verbs[] = {
 	    "build the databases that make body rules fast" },
 	{ "rules", verb_rules, "--slowest [--count N] [--rules DIR|FILE]... FILE...",
 	    "which rules take the time" },
+	{ "tune", verb_tune, "--ham PATH... --spam PATH... | --from-log\n"
+	    "       [--output FILE] [--max-ham-loss PERCENT] [--confidence PERCENT]\n"
+	    "       [--seed N] [--jobs N] [--cache FILE|none] [--plot F.svg] [options]",
+	    "fit the rules' scores to this server's mail" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },
 };

@@ -1,0 +1,435 @@
+/*
+ * tune - from labelled mail to scores: collect, clean, fit, choose
+ * thresholds, certify, compare, write. Until the last step nothing is
+ * changed, and that step replaces one file at once, after it was loaded as
+ * the daemon would load it: whatever goes wrong, the scores in force stay.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+#include "cli/tune.h"
+#include "tune/file.h"
+
+enum {
+	MAX_JOBS = 256,
+	MIN_HITS = 5,	   /* fewer, and a rule keeps its score */
+	HAM_COST = 50,	   /* a ham lost, in spam missed */
+};
+
+/* A rule by itself stays so far below tag_score. */
+static const double MARGIN = 0.5;
+/* Of the ham, what is only judged, when more than is needed is there */
+static const double HELD_OUT = 0.3;
+
+static bool
+parse_percent(const char *text, double *ret_share)
+{
+	struct span s = span_cstr(text);
+	char *end;
+	double v;
+
+	if (s.len > 0 && s.ptr[s.len - 1] == '%')
+		s.len--;
+	if (s.len == 0 || s.len > 20 || strspn(text, "0123456789.") < s.len)
+		return false;
+	v = strtod(text, &end);
+	if (end != s.ptr + s.len || !(v > 0) || !(v < 100))
+		return false;
+	*ret_share = v / 100;
+	return true;
+}
+
+static int
+check_class(size_t ham, size_t spam)
+{
+	if (ham > 0 && spam > 0)
+		return EX_OK;
+	return cli_fail(EX_DATAERR, "there is no %s among the messages: both "
+	    "kinds are needed", ham > 0 ? "spam" : "ham");
+}
+
+static int
+clean_step(struct tuning *t)
+{
+	struct clean_options o = { HELD_OUT,
+		certify_needed(t->o->max_ham_loss, t->o->confidence) };
+
+	tune_set_order(&t->set);
+	if (clean_run(&t->set, &o, &t->clean) != 0)
+		return cli_fail(EX_OSERR, "out of memory");
+	if (!t->o->judge.json)
+		tune_print_clean(t);
+	return check_class(t->clean.ham, t->clean.spam);
+}
+
+static int
+fit_step(struct tuning *t)
+{
+	struct scores_options o = { .ham_cost = t->o->ham_cost,
+		.tag = t->thresholds_before.tag, .margin = MARGIN,
+		.min_hits = MIN_HITS, .seed = t->o->seed };
+	size_t n = t->set.rule_count + 1;
+	struct error err;
+	int r;
+
+	t->rules = calloc(n, sizeof(*t->rules));
+	t->before = calloc(n, sizeof(*t->before));
+	t->after = calloc(n, sizeof(*t->after));
+	if (t->rules == NULL || t->before == NULL || t->after == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	for (size_t j = 0; j < t->set.rule_count; j++)
+		t->before[j] = t->set.rules[j].current;
+	r = scores_fit(&t->set, &o, t->after, t->rules, &t->fit, &err);
+	if (r != 0)
+		return cli_fail(r == -ENODATA ? EX_DATAERR : EX_OSERR, "%s",
+		    err.text);
+	if (!t->o->judge.json)
+		tune_print_fit(t);
+	return EX_OK;
+}
+
+/* tag_score is the administrator's word for what is spam: scores are fitted
+ * to it. reject_score follows the certificate, but never below what is
+ * configured. */
+static int
+certify_step(struct tuning *t)
+{
+	const struct tune_options *o = t->o;
+	double *ham, tag = t->thresholds_before.tag;
+	size_t n, lost = 0;
+
+	if (compare_held_ham(&t->set, t->after, &ham, &n) != 0)
+		return cli_fail(EX_OSERR, "out of memory");
+	t->reject = certify_threshold(ham, n, o->max_ham_loss, o->confidence,
+	    t->thresholds_before.reject);
+	while (lost < n && ham[n - 1 - lost] >= tag)
+		lost++;
+	t->tag = (struct certificate){ .holds = false, .threshold = tag,
+		.given = n, .bound = n > 0 ?
+		    certify_upper_bound(lost, n, o->confidence) : 1 };
+	free(ham);
+	t->thresholds_after = t->thresholds_before;
+	t->thresholds_after.reject = round(t->reject.threshold * 1000) / 1000;
+	compare_certificate_text(&t->reject, o->max_ham_loss, o->confidence,
+	    t->reject_text, sizeof(t->reject_text));
+	snprintf(t->tag_text, sizeof(t->tag_text), "at most %.2g %% of good mail "
+	    "reaches %.12g (confidence %.4g %%, %zu of %zu did)",
+	    100 * t->tag.bound, tag, 100 * o->confidence, lost, n);
+	if (!o->judge.json)
+		tune_print_certificate(t);
+	return EX_OK;
+}
+
+static int
+compare_step(struct tuning *t)
+{
+	struct compare_options o = { TUNE_HELD_OUT, t->o->ham_cost,
+		t->o->confidence, t->o->seed };
+	struct compare_side before = { t->before, t->thresholds_before.tag };
+	struct compare_side after = { t->after, t->thresholds_after.tag };
+
+	if (compare_run(&t->set, &o, &before, &after, &t->compare) != 0)
+		return cli_fail(EX_OSERR, "out of memory");
+	if (!t->o->judge.json)
+		tune_print_compare(t);
+	return EX_OK;
+}
+
+static int
+entry_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct result_entry *)a)->name,
+	    ((const struct result_entry *)b)->name);
+}
+
+/* What differs from the scores as shipped, whether it moved today or is kept
+ * from an earlier tuning: a later file replaces the earlier one whole. */
+static int
+result_make(struct tuning *t, const char *ruleset, struct arena *a)
+{
+	struct result *r = &t->result;
+
+	*r = (struct result){
+		.made = t->o->judge.now >= 0 ? t->o->judge.now :
+		    (int64_t)time(NULL),
+		.ruleset = ruleset, .seed = t->o->seed,
+		.fit_ham = t->fit.ham, .fit_spam = t->fit.spam,
+		.held_ham = t->clean.held_ham, .held_spam = t->clean.held_spam,
+		.certificate_reject = t->reject_text,
+		.certificate_tag = t->tag_text,
+		.has_reject = t->thresholds_after.reject !=
+		    t->thresholds_before.reject,
+		.reject_score = t->thresholds_after.reject,
+		.entries = ARENA_ARRAY(a, t->set.rule_count + 1,
+		    struct result_entry),
+	};
+	if (r->entries == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	for (size_t j = 0; j < t->set.rule_count; j++) {
+		const struct tune_rule *rule = &t->set.rules[j];
+		const struct scores_rule *x = &t->rules[j];
+		char why[256];
+
+		if (fabs(t->after[j] - rule->shipped) < 0.0005)
+			continue;
+		r->entries[r->count++] = (struct result_entry){
+			.name = rule->name, .base = rule->shipped,
+			.old = rule->current, .score = t->after[j],
+			.ham = x->ham, .spam = x->spam, .so = x->so,
+			.so_low = x->so_low, .so_high = x->so_high,
+			.why = arena_strdup(a, tune_why(t, j, why, sizeof(why))),
+		};
+		if (r->entries[r->count - 1].why == NULL)
+			return cli_fail(EX_OSERR, "out of memory");
+	}
+	qsort(r->entries, r->count, sizeof(*r->entries), entry_cmp);
+	return EX_OK;
+}
+
+struct lint {
+	const struct tune_options *o;
+	struct arena *arena;
+};
+
+/* Is the file what its reader takes, and do the rules load with it? */
+static int
+lint(void *context, const char *path, struct error *err)
+{
+	struct lint *l = context;
+	struct judge_options o = l->o->judge;
+	struct engine *engine;
+	struct result again;
+	const char **rules;
+	struct diags diags;
+	int r;
+
+	diags_init(&diags, l->arena);
+	r = result_read(path, l->arena, &diags, &again, err);
+	if (r != 0)
+		return r;
+	rules = calloc(o.rules_count + 2, sizeof(*rules));
+	if (rules == NULL)
+		return error_set(err, -ENOMEM, "out of memory");
+	memcpy(rules, o.rules, o.rules_count * sizeof(*rules));
+	if (o.rules_count == 0)
+		rules[o.rules_count++] = engine_default_rules_dir();
+	rules[o.rules_count++] = path;
+	o.rules = rules;
+	o.model = "none";
+	r = cli_engine_load(&o, false, &diags, &engine, err);
+	if (r == 0)
+		engine_unref(engine);
+	free(rules);
+	if (r == 0 && diags.errors > 0)
+		r = error_set(err, -EINVAL, "the result does not load");
+	return r;
+}
+
+static int
+write_step(struct tuning *t, struct arena *a)
+{
+	struct lint context = { t->o, a };
+	struct error err;
+	struct buf text;
+	int r;
+
+	buf_init(&text, RESULT_MAX_BYTES);
+	r = result_format(&t->result, &text, &err);
+	if (r == 0)
+		r = file_replace_checked(t->path, buf_span(&text), 0644, lint,
+		    &context, &err);
+	buf_done(&text);
+	if (r != 0)
+		return cli_fail(r == -ENOMEM ? EX_OSERR : r == -EINVAL ?
+			EX_SOFTWARE : r == -EACCES || r == -EROFS ? EX_NOPERM :
+			EX_CANTCREAT, "%s; the scores in force are unchanged",
+		    err.text);
+	if (t->o->judge.json)
+		return tune_print_json(t);
+	tune_print_result(t);
+	return EX_OK;
+}
+
+/* The directory of results, made if it is not there */
+static int
+directory_make(const char *dir)
+{
+	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
+		return EX_OK;
+	return cli_fail(errno == EACCES ? EX_NOPERM : EX_CANTCREAT,
+	    "cannot make \"%s\": %s", dir, strerror(errno));
+}
+
+static int
+tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
+{
+	const struct scoring_settings *s = engine_settings(rt->engine);
+	struct tuning t = { .o = o,
+		.thresholds_before = { s->tag_score, s->tempfail_score,
+		    s->reject_score } };
+	const char *dir = arena_printf(a, "%s/tuned", s->state_dir);
+	const char *model = o->judge.model == NULL ?
+	    arena_printf(a, "%s/" MODEL_FILE, s->state_dir) :
+	    strcmp(o->judge.model, "none") == 0 ? NULL : o->judge.model;
+	const char *cache = o->cache == NULL ? arena_printf(a, "%s/hits.cache",
+	    dir != NULL ? dir : "") :
+	    strcmp(o->cache, "none") == 0 ? NULL : o->cache;
+	int code = EX_OK;
+
+	if (dir == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	t.path = o->output != NULL ? o->output :
+	    arena_printf(a, "%s/candidate.cf", dir);
+	if (o->output == NULL)
+		code = directory_make(dir);
+	else if (o->cache == NULL && access(dir, W_OK) != 0)
+		cache = NULL; /* somebody's own folders: leaves no trace */
+	if (code == EX_OK)
+		code = tune_collect(o, rt, cache, model, &t.set, &t.from_cache);
+	if (code != EX_OK)
+		return code;
+	if (!o->judge.json)
+		tune_print_collect(&t);
+	code = clean_step(&t);
+	if (code == EX_OK)
+		code = fit_step(&t);
+	if (code == EX_OK)
+		code = certify_step(&t);
+	if (code == EX_OK)
+		code = compare_step(&t);
+	if (code == EX_OK)
+		code = result_make(&t,
+		    ruleset_hash(engine_ruleset(rt->engine)), a);
+	if (code == EX_OK)
+		code = write_step(&t, a);
+	tune_set_done(&t.set);
+	free(t.rules);
+	free(t.before);
+	free(t.after);
+	return code;
+}
+
+static int
+tune(const struct tune_options *o)
+{
+	struct judge_options judge = o->judge;
+	struct arena *a = arena_new(256 << 20);
+	struct runtime rt;
+	int code;
+
+	if (a == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	/* what was learned and remembered from these labels must not judge
+	 * them; tune_collect() enters it as it was before each */
+	judge.db = "none";
+	judge.model = "none";
+	code = runtime_open(&judge, &rt);
+	if (code == EX_OK) {
+		code = tune_with(o, &rt, a);
+		runtime_close(&rt);
+	}
+	arena_free(a);
+	return cli_finish(code);
+}
+
+/* --ham and --spam take all words up to the next option. */
+static size_t
+take_paths(int argc, char **argv, const char **list, size_t count)
+{
+	list[count++] = optarg;
+	while (optind < argc && (argv[optind][0] != '-' ||
+	    argv[optind][1] == '\0'))
+		list[count++] = argv[optind++];
+	return count;
+}
+
+static int
+option_take(struct tune_options *o, int c, int argc, char **argv)
+{
+	int64_t n;
+	int code;
+
+	switch (c) {
+	case 1:
+		o->ham_count = take_paths(argc, argv, o->ham, o->ham_count);
+		return EX_OK;
+	case 2:
+		o->spam_count = take_paths(argc, argv, o->spam, o->spam_count);
+		return EX_OK;
+	case 4:
+		o->output = optarg;
+		return EX_OK;
+	case 5:
+		return parse_percent(optarg, &o->max_ham_loss) ? EX_OK :
+		    cli_fail(EX_USAGE, "--max-ham-loss: not a percentage above "
+			"0 and below 100: \"%s\"", optarg);
+	case 6:
+		return parse_percent(optarg, &o->confidence) ? EX_OK :
+		    cli_fail(EX_USAGE, "--confidence: not a percentage above 0 "
+			"and below 100: \"%s\"", optarg);
+	case 7:
+		if (!conf_parse_int(span_cstr(optarg), &n) || n < 0)
+			return cli_fail(EX_USAGE, "--seed: not a number: \"%s\"",
+			    optarg);
+		o->seed = (uint64_t)n;
+		return EX_OK;
+	case 'j':
+		if (!conf_parse_int(span_cstr(optarg), &o->jobs) ||
+		    o->jobs < 1 || o->jobs > MAX_JOBS)
+			return cli_fail(EX_USAGE, "--jobs: not 1 to %d: \"%s\"",
+			    MAX_JOBS, optarg);
+		return EX_OK;
+	case 9:
+		o->cache = optarg;
+		return EX_OK;
+	case 10:
+		o->plot = optarg;
+		return EX_OK;
+	default:
+		code = judge_options_take(&o->judge, c, optarg);
+		return code == -1 ? cli_usage("tune") : code;
+	}
+}
+
+int
+verb_tune(int argc, char **argv)
+{
+	static const struct option options[] = { JUDGE_LONG_OPTIONS,
+		{ "ham", required_argument, NULL, 1 },
+		{ "spam", required_argument, NULL, 2 },
+		{ "output", required_argument, NULL, 4 },
+		{ "max-ham-loss", required_argument, NULL, 5 },
+		{ "confidence", required_argument, NULL, 6 },
+		{ "seed", required_argument, NULL, 7 },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "cache", required_argument, NULL, 9 },
+		{ "plot", required_argument, NULL, 10 }, { 0 } };
+	struct tune_options o = { .jobs = 1, .max_ham_loss = 0.001,
+		.confidence = 0.95, .seed = 1, .ham_cost = HAM_COST };
+	int c, code = judge_options_init(&o.judge, argc);
+
+	o.ham = calloc((size_t)argc + 1, sizeof(*o.ham));
+	o.spam = calloc((size_t)argc + 1, sizeof(*o.spam));
+	if (code == EX_OK && (o.ham == NULL || o.spam == NULL))
+		code = cli_fail(EX_OSERR, "out of memory");
+	while (code == EX_OK &&
+	    (c = getopt_long(argc, argv, "j:", options, NULL)) != -1)
+		code = option_take(&o, c, argc, argv);
+	if (code == EX_OK && (optind != argc || o.ham_count + o.spam_count == 0))
+		code = cli_usage("tune");
+	if (code == EX_OK)
+		code = check_class(o.ham_count, o.spam_count);
+	if (code == EX_OK)
+		code = tune(&o);
+	free(o.ham);
+	free(o.spam);
+	judge_options_done(&o.judge);
+	return code;
+}

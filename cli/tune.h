@@ -1,0 +1,66 @@
+/*
+ * tune - what the files of the verb share.
+ */
+#ifndef CLI_TUNE_H
+#define CLI_TUNE_H
+
+#include "cli/cli.h"
+#include "tune/clean.h"
+#include "tune/compare.h"
+#include "tune/result.h"
+#include "tune/scores.h"
+#include "tune/set.h"
+
+struct tune_options {
+	struct judge_options judge;
+	const char **ham, **spam;
+	size_t ham_count, spam_count;
+	bool from_log;
+	int64_t jobs;
+	const char *cache;  /* NULL: beside the results; "none" */
+	const char *output; /* NULL: the candidate */
+	const char *plot;
+	double max_ham_loss, confidence; /* shares */
+	double ham_cost;
+	uint64_t seed;
+};
+
+/* Everything a tuning found, for those who print it */
+struct tuning {
+	const struct tune_options *o;
+	struct tune_set set;
+	size_t from_cache;
+	struct clean_report clean;
+	struct scores_report fit;
+	struct scores_rule *rules; /* one a rule of the set */
+	double *before, *after;	   /* scores, one a rule */
+	struct thresholds thresholds_before, thresholds_after;
+	struct certificate reject, tag;
+	char reject_text[200], tag_text[200];
+	struct compare_report compare;
+	struct result result;
+	const char *path; /* where it was written */
+};
+
+/* Each as soon as its step is done; nothing with --json */
+void tune_print_collect(const struct tuning *t);
+void tune_print_clean(const struct tuning *t);
+void tune_print_fit(const struct tuning *t);
+void tune_print_certificate(const struct tuning *t);
+void tune_print_compare(const struct tuning *t);
+void tune_print_result(const struct tuning *t);
+/* Everything, in one object; an exit code */
+int tune_print_json(const struct tuning *t);
+/* Why a rule's score is what it is; out is used for what is put together */
+const char *tune_why(const struct tuning *t, size_t rule, char *out,
+    size_t size);
+
+/* Judges the folders' mail by the engine of rt, whose model must be none; on
+ * several threads, the same result on any number of them. model: the file of
+ * the model in use, NULL: none; if it is active, each message gets the points
+ * that a model taught with the messages before it would give. */
+int tune_collect(const struct tune_options *o, struct runtime *rt,
+    const char *cache_path, const char *model, struct tune_set *ret_set,
+    size_t *ret_from_cache);
+
+#endif

@@ -1,0 +1,302 @@
+/*
+ * What a tuning did, step by step in words, and all of it as JSON.
+ */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/escape.h"
+#include "cli/tune.h"
+
+enum { SHOWN_SUSPECTS = 20 };
+
+const char *
+tune_why(const struct tuning *t, size_t rule, char *out, size_t size)
+{
+	const struct scores_rule *x = &t->rules[rule];
+	double move = t->after[rule] - t->set.rules[rule].current;
+
+	switch (x->why) {
+	case SCORES_KEPT:
+		return x->ham + x->spam == 0 ? "nothing hit it" :
+		    t->set.rules[rule].fixed;
+	case SCORES_FEW_HITS:
+		return "too few hits";
+	case SCORES_TWIN:
+		snprintf(out, size, "hits the same mail as %s",
+		    t->set.rules[x->twin].name);
+		return out;
+	case SCORES_AT_LIMIT:
+		return "raised as far as one rule may go";
+	case SCORES_AT_ZERO:
+		return "says nothing here, or the contrary";
+	case SCORES_FITTED:
+		break;
+	}
+	return move > 0 ? "raised: tells spam from ham here" :
+	    move < 0 ? "lowered: ham has it too, or other rules say the same" :
+	    "as it should be";
+}
+
+static void
+day(int64_t when, char out[32])
+{
+	time_t t = (time_t)when;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d", &tm) == 0)
+		strcpy(out, "?");
+}
+
+void
+tune_print_collect(const struct tuning *t)
+{
+	printf("collect: %zu messages, %zu of them known from before",
+	    t->set.count, t->from_cache);
+	if (t->set.unreadable > 0)
+		printf(", %zu files without a message", t->set.unreadable);
+	if (t->set.vanished > 0)
+		printf(", %zu hits of rules that are no more", t->set.vanished);
+	if (t->set.tests_open > 0)
+		printf(", %zu with tests that did not finish", t->set.tests_open);
+	putchar('\n');
+}
+
+void
+tune_print_clean(const struct tuning *t)
+{
+	const struct clean_report *r = &t->clean;
+	char a[32], b[32], c[32], d[32];
+
+	printf("clean: %zu ham and %zu spam; %zu under both labels and %zu "
+	       "near-duplicates left out; %zu mailings, the largest of %zu\n",
+	    r->ham, r->spam, r->contradicted, r->duplicates, r->campaigns,
+	    r->largest);
+	day(r->ham_from, a);
+	day(r->ham_to, b);
+	day(r->spam_from, c);
+	day(r->spam_to, d);
+	printf("       ham of %s to %s, spam of %s to %s, overlap %.0f %%\n", a, b,
+	    c, d, 100 * r->overlap);
+	if (r->ages_differ)
+		printf("       warning: ham and spam are of different ages; what "
+		       "changes with the years looks like a sign of spam\n");
+	if (r->held_ham + r->held_spam > 0) {
+		day(r->boundary, a);
+		printf("       fitted to %zu ham and %zu spam before %s, judged on "
+		       "%zu and %zu since\n", r->fit_ham, r->fit_spam, a,
+		    r->held_ham, r->held_spam);
+	} else
+		printf("       nothing is held out\n");
+}
+
+/* Text of mail's surroundings (file names) on a terminal */
+static void
+print_name(const char *name)
+{
+	struct buf out;
+
+	buf_init(&out, 65536);
+	escape_text(&out, span_cstr(name), 0);
+	fwrite(out.ptr, 1, out.len, stdout);
+	buf_done(&out);
+}
+
+void
+tune_print_fit(const struct tuning *t)
+{
+	const struct scores_report *r = &t->fit;
+	size_t shown = 0;
+
+	printf("fit: %zu rules with enough hits, %zu moved; cost a message %.4f "
+	       "before, %.4f by cross-validation (pull %g, %u sweeps)\n",
+	    r->rules, r->moved, r->cv_before, r->cv_after, r->pull, r->sweeps);
+	if (r->suspects == 0)
+		return;
+	printf("     %zu labels are doubted and not fitted to:\n", r->suspects);
+	for (size_t i = 0; i < t->set.count; i++) {
+		const struct tune_message *m = &t->set.messages[i];
+
+		if (m->use != TUNE_SUSPECT || shown++ >= SHOWN_SUSPECTS)
+			continue;
+		printf("       %s: ", m->spam ? "spam" : "ham");
+		print_name(m->name);
+		putchar('\n');
+	}
+	if (shown > SHOWN_SUSPECTS)
+		printf("       and %zu more, all of them with --json\n",
+		    shown - SHOWN_SUSPECTS);
+}
+
+void
+tune_print_certificate(const struct tuning *t)
+{
+	printf("choose: tag_score %.12g, reject_score %.12g (was %.12g)\n",
+	    t->thresholds_after.tag, t->thresholds_after.reject,
+	    t->thresholds_before.reject);
+	printf("certify: reject: %s\n         tag: %s\n", t->reject_text,
+	    t->tag_text);
+}
+
+static void
+print_figures(const char *label, const struct compare_figures *f)
+{
+	printf("  %-7s ham lost %zu of %zu (%.3f .. %.3f %%), spam missed %zu of "
+	       "%zu (%.1f .. %.1f %%), TCR %.2f (%.2f .. %.2f)\n", label,
+	    f->lost.count, f->lost.of, 100 * f->lost.low, 100 * f->lost.high,
+	    f->missed.count, f->missed.of, 100 * f->missed.low,
+	    100 * f->missed.high, f->tcr, f->tcr_low, f->tcr_high);
+}
+
+void
+tune_print_compare(const struct tuning *t)
+{
+	printf("compare: on mail that was held out\n");
+	print_figures("before", &t->compare.before);
+	print_figures("after", &t->compare.after);
+	printf("  cheaper after in %.1f %% of resamples\n",
+	    100 * t->compare.better);
+}
+
+void
+tune_print_result(const struct tuning *t)
+{
+	printf("write: %zu scores to ", t->result.count);
+	print_name(t->path);
+	putchar('\n');
+}
+
+static json_t *
+text_json(const char *s)
+{
+	struct buf b;
+	json_t *j;
+
+	buf_init(&b, 1 << 20);
+	escape_utf8(&b, span_cstr(s));
+	j = json_stringn(b.ptr, b.len);
+	buf_done(&b);
+	return j;
+}
+
+/* JSON has no infinity */
+static json_t *
+number(double v)
+{
+	return isfinite(v) ? json_real(round(v * 1e6) / 1e6) : json_null();
+}
+
+static json_t *
+count(size_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *
+share_json(const struct compare_share *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "count", count(s->count),
+	    "of", count(s->of), "share", number(s->share), "low",
+	    number(s->low), "high", number(s->high));
+}
+
+static json_t *
+figures_json(const struct compare_figures *f)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "ham_lost",
+	    share_json(&f->lost), "spam_missed", share_json(&f->missed), "tcr",
+	    number(f->tcr), "tcr_low", number(f->tcr_low), "tcr_high",
+	    number(f->tcr_high));
+}
+
+static json_t *
+certificate_json(const struct certificate *c, const char *text)
+{
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "holds", c->holds,
+	    "threshold", number(c->threshold), "bound", number(c->bound),
+	    "given", count(c->given), "needed", count(c->needed), "text",
+	    text_json(text));
+}
+
+static json_t *
+rules_json(const struct tuning *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->result.count; i++) {
+		const struct result_entry *e = &t->result.entries[i];
+
+		json_array_append_new(list, json_pack(
+		    "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		    "rule", e->name, "base", number(e->base), "old",
+		    number(e->old), "score", number(e->score), "ham",
+		    count(e->ham), "spam", count(e->spam), "so", number(e->so),
+		    "so_low", number(e->so_low), "so_high", number(e->so_high),
+		    "why", text_json(e->why)));
+	}
+	return list;
+}
+
+static json_t *
+suspects_json(const struct tuning *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->set.count; i++) {
+		const struct tune_message *m = &t->set.messages[i];
+
+		if (m->use == TUNE_SUSPECT)
+			json_array_append_new(list, json_pack("{s:s, s:o}",
+			    "label", m->spam ? "spam" : "ham", "path",
+			    text_json(m->name)));
+	}
+	return list;
+}
+
+static json_t *
+clean_json(const struct clean_report *r)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, "
+	    "s:I, s:o, s:b, s:o, s:o, s:o, s:o}",
+	    "ham", count(r->ham), "spam", count(r->spam), "contradicted",
+	    count(r->contradicted), "duplicates", count(r->duplicates),
+	    "campaigns", count(r->campaigns), "largest", count(r->largest),
+	    "no_time", count(r->no_time), "ham_from", (json_int_t)r->ham_from,
+	    "ham_to", (json_int_t)r->ham_to, "spam_from",
+	    (json_int_t)r->spam_from, "spam_to", (json_int_t)r->spam_to,
+	    "overlap", number(r->overlap), "ages_differ", r->ages_differ,
+	    "fit_ham", count(r->fit_ham), "fit_spam", count(r->fit_spam),
+	    "held_ham", count(r->held_ham), "held_spam", count(r->held_spam));
+}
+
+int
+tune_print_json(const struct tuning *t)
+{
+	const struct scores_report *f = &t->fit;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "messages", count(t->set.count));
+	json_object_set_new(o, "unreadable", count(t->set.unreadable));
+	json_object_set_new(o, "vanished", count(t->set.vanished));
+	json_object_set_new(o, "tests_open", count(t->set.tests_open));
+	json_object_set_new(o, "clean", clean_json(&t->clean));
+	json_object_set_new(o, "fit", json_pack(
+	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "ham",
+	    count(f->ham), "spam", count(f->spam), "rules", count(f->rules),
+	    "moved", count(f->moved), "pull", number(f->pull), "cost_before",
+	    number(f->cv_before), "cost_after", number(f->cv_after), "sweeps",
+	    (json_int_t)f->sweeps, "suspects", suspects_json(t)));
+	json_object_set_new(o, "tag_score", number(t->thresholds_after.tag));
+	json_object_set_new(o, "reject_score",
+	    number(t->thresholds_after.reject));
+	json_object_set_new(o, "certificate", json_pack("{s:o, s:o}", "reject",
+	    certificate_json(&t->reject, t->reject_text), "tag",
+	    certificate_json(&t->tag, t->tag_text)));
+	json_object_set_new(o, "compare", json_pack("{s:o, s:o, s:o}", "before",
+	    figures_json(&t->compare.before), "after",
+	    figures_json(&t->compare.after), "better",
+	    number(t->compare.better)));
+	json_object_set_new(o, "rules", rules_json(t));
+	json_object_set_new(o, "file", text_json(t->path));
+	return cli_print_json(stdout, o);
+}

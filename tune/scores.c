@@ -1,0 +1,587 @@
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scoring/learn/metrics.h"
+#include "tune/fit.h"
+#include "tune/scores.h"
+
+enum {
+	FOLDS = 5,
+	LEAST_OF_CLASS = 20, /* messages, after duplicates went */
+	NONE = -1,
+};
+
+/* Rules whose messages agree in this share (of those that either hit) are
+ * one fact with two names. */
+static const double TWIN = 0.9;
+/* A label is doubted when a fit without the message gives odds of e^this
+ * against it, and the scores in force contradict it too. */
+static const double DOUBT = 4;
+/* Ham within so many points of the threshold costs all of ham_cost in the
+ * second pass, ham further below this part of it. */
+static const double NEAR = 3, FAR_COST = 0.5;
+/* Pulls that are tried, weakest first */
+static const double PULLS[] = { 0.5, 2, 8, 32 };
+enum { PULL_COUNT = sizeof(PULLS) / sizeof(PULLS[0]) };
+
+struct work {
+	struct tune_set *s;
+	const struct scores_options *o;
+	struct scores_rule *rules;
+	/* messages that are fitted to, their fold and score out of it */
+	uint32_t *rows;
+	size_t row_count;
+	uint8_t *fold;
+	double *out;
+	/* rules that move */
+	long *column_of; /* of each rule, NONE */
+	uint32_t *moving;
+	size_t moving_count;
+	/* the problem over all of them; a fold takes some of its rows */
+	uint32_t *row_start, *columns;
+	int8_t *label;
+	double *weight, *fixed, *current, *lower, *upper, *l2, *solution;
+	/* room for a fold's problem */
+	uint32_t *sub_start, *sub_columns;
+	int8_t *sub_label;
+	double *sub_weight, *sub_fixed;
+};
+
+static const struct tune_message *
+row_message(const struct work *w, size_t i)
+{
+	return &w->s->messages[w->rows[i]];
+}
+
+static int
+rows_choose(struct work *w, struct scores_report *r, struct error *err)
+{
+	w->row_count = 0;
+	r->ham = r->spam = 0;
+	for (size_t i = 0; i < w->s->count; i++) {
+		const struct tune_message *m = &w->s->messages[i];
+
+		if (m->use != TUNE_FIT)
+			continue;
+		w->rows[w->row_count++] = (uint32_t)i;
+		(*(m->spam ? &r->spam : &r->ham))++;
+	}
+	if (r->ham >= LEAST_OF_CLASS && r->spam >= LEAST_OF_CLASS)
+		return 0;
+	return error_set(err, -ENODATA, "not enough mail to fit scores to: %zu "
+	    "ham and %zu spam are left, %d of each are needed", r->ham, r->spam,
+	    LEAST_OF_CLASS);
+}
+
+static void
+hits_count(struct work *w)
+{
+	const struct tune_set *s = w->s;
+
+	for (size_t j = 0; j < s->rule_count; j++)
+		w->rules[j].ham = w->rules[j].spam = 0;
+	for (size_t i = 0; i < w->row_count; i++) {
+		const struct tune_message *m = row_message(w, i);
+
+		for (uint32_t k = 0; k < m->hit_count; k++) {
+			struct scores_rule *r =
+			    &w->rules[s->hits[m->first_hit + k]];
+
+			(*(m->spam ? &r->spam : &r->ham))++;
+		}
+	}
+}
+
+/* Spam's share of what a rule hits if both classes were of one size. */
+static double
+share_of(double spam, double ham)
+{
+	return spam + ham > 0 ? spam / (spam + ham) : 0.5;
+}
+
+static void
+evidence_make(struct work *w, const struct scores_report *r)
+{
+	for (size_t j = 0; j < w->s->rule_count; j++) {
+		struct scores_rule *x = &w->rules[j];
+		double odds = (double)r->ham / (double)r->spam, low, high;
+
+		x->so = share_of((double)x->spam * odds, (double)x->ham);
+		if (x->spam + x->ham == 0)
+			continue;
+		metrics_interval(x->spam, x->spam + x->ham, 0.95, &low, &high);
+		x->so_low = share_of(low * odds, 1 - low);
+		x->so_high = share_of(high * odds, 1 - high);
+	}
+}
+
+struct twin_key {
+	uint64_t hash;
+	uint32_t rule;
+};
+
+/* Stronger first: of twins the one with the larger score moves. */
+static bool
+stronger(const struct work *w, uint32_t a, uint32_t b)
+{
+	double x = fabs(w->s->rules[a].current), y = fabs(w->s->rules[b].current);
+
+	return x != y ? x > y : strcmp(w->s->rules[a].name,
+	    w->s->rules[b].name) < 0;
+}
+
+/* How many messages two rules have in common, for all pairs that could be
+ * twins, counted row by row over the strongest of each message. */
+static int
+twins_find(struct work *w)
+{
+	const struct tune_set *s = w->s;
+	size_t n = w->moving_count;
+	uint32_t *both;
+
+	if (n == 0)
+		return 0;
+	/* n is at most some thousands: the triangle fits */
+	both = calloc(n * (n + 1) / 2 + 1, sizeof(*both));
+	if (both == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->row_count; i++) {
+		const struct tune_message *m = row_message(w, i);
+
+		for (uint32_t x = 0; x < m->hit_count; x++) {
+			long a = w->column_of[s->hits[m->first_hit + x]];
+
+			for (uint32_t y = 0; y < x && a != NONE; y++) {
+				long b = w->column_of[s->hits[m->first_hit + y]];
+
+				if (b != NONE) /* b < a: hits are in order */
+					both[(size_t)a * ((size_t)a - 1) / 2 +
+					    (size_t)b]++;
+			}
+		}
+	}
+	for (size_t a = 1; a < n; a++)
+		for (size_t b = 0; b < a; b++) {
+			uint32_t ra = w->moving[a], rb = w->moving[b], lead;
+			struct scores_rule *x = &w->rules[ra], *y = &w->rules[rb];
+			double common = both[a * (a - 1) / 2 + b];
+			double either = (double)(x->ham + x->spam + y->ham +
+			    y->spam) - common;
+
+			if (common < TWIN * either)
+				continue;
+			lead = stronger(w, ra, rb) ? ra : rb;
+			if (lead == ra && y->why != SCORES_TWIN) {
+				y->why = SCORES_TWIN;
+				y->twin = ra;
+			} else if (lead == rb && x->why != SCORES_TWIN) {
+				x->why = SCORES_TWIN;
+				x->twin = rb;
+			}
+		}
+	free(both);
+	return 0;
+}
+
+/* Twins of twins: the one that moves is the same for all. */
+static uint32_t
+leader_of(const struct work *w, uint32_t j)
+{
+	while (w->rules[j].why == SCORES_TWIN)
+		j = w->rules[j].twin;
+	return j;
+}
+
+static void
+moving_list(struct work *w)
+{
+	w->moving_count = 0;
+	for (size_t j = 0; j < w->s->rule_count; j++) {
+		w->column_of[j] = NONE;
+		if (w->rules[j].why != SCORES_FITTED)
+			continue;
+		w->column_of[j] = (long)w->moving_count;
+		w->moving[w->moving_count++] = (uint32_t)j;
+	}
+}
+
+static int
+moving_choose(struct work *w)
+{
+	for (size_t j = 0; j < w->s->rule_count; j++) {
+		struct scores_rule *r = &w->rules[j];
+
+		r->why = w->s->rules[j].fixed != NULL || r->ham + r->spam == 0 ?
+		    SCORES_KEPT : r->ham + r->spam < w->o->min_hits ?
+		    SCORES_FEW_HITS : SCORES_FITTED;
+	}
+	moving_list(w);
+	if (twins_find(w) != 0)
+		return -ENOMEM;
+	moving_list(w);
+	return 0;
+}
+
+static void
+boxes_make(struct work *w)
+{
+	const struct tune_set *s = w->s;
+	double limit = w->o->tag - w->o->margin;
+
+	for (size_t c = 0; c < w->moving_count; c++) {
+		const struct tune_rule *r = &s->rules[w->moving[c]];
+
+		w->current[c] = r->current;
+		/* a bonus stays one, and may be taken away, not turned */
+		w->lower[c] = r->nice ? -limit : r->current < 0 ? r->current : 0;
+		w->upper[c] = r->nice || r->current < 0 ? 0 : limit;
+	}
+	for (size_t j = 0; j < s->rule_count; j++)
+		if (w->rules[j].why == SCORES_TWIN) {
+			long c = w->column_of[leader_of(w, (uint32_t)j)];
+
+			if (s->rules[j].current > 0)
+				w->upper[c] = fmax(w->lower[c], w->upper[c] -
+				    s->rules[j].current);
+		}
+}
+
+static void
+matrix_make(struct work *w)
+{
+	const struct tune_set *s = w->s;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < w->row_count; i++) {
+		const struct tune_message *m = row_message(w, i);
+
+		w->row_start[i] = n;
+		w->label[i] = m->spam ? 1 : -1;
+		w->fixed[i] = m->fixed;
+		for (uint32_t k = 0; k < m->hit_count; k++) {
+			uint32_t j = s->hits[m->first_hit + k];
+
+			if (w->column_of[j] != NONE)
+				w->columns[n++] = (uint32_t)w->column_of[j];
+			else
+				w->fixed[i] += s->rules[j].current;
+		}
+	}
+	w->row_start[w->row_count] = n;
+}
+
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+	return x ^ x >> 31;
+}
+
+/* By campaign, and by what its first message is, not where it stands: one
+ * more message elsewhere does not shuffle all the others. */
+static void
+folds_make(struct work *w)
+{
+	for (size_t i = 0; i < w->row_count; i++) {
+		const struct tune_message *m = row_message(w, i);
+		uint64_t h;
+
+		memcpy(&h, w->s->messages[m->campaign].identity, sizeof(h));
+		w->fold[i] = (uint8_t)(mix(h + w->o->seed *
+			0x9E3779B97F4A7C15u) % FOLDS);
+	}
+}
+
+/* Fits to the rows outside `without` (FOLDS: to all). */
+static int
+fold_fit(struct work *w, unsigned without, double pull,
+    struct fit_report *ret_report, struct error *err)
+{
+	const struct fit_options options = { 400, 1e-6 };
+	struct fit_problem p = { 0, w->moving_count, w->sub_start,
+		w->sub_columns, w->sub_label, w->sub_weight, w->sub_fixed,
+		w->o->tag, w->current, w->lower, w->upper, w->l2 };
+	uint32_t n = 0;
+
+	for (size_t c = 0; c < w->moving_count; c++)
+		w->l2[c] = pull;
+	for (size_t i = 0; i < w->row_count; i++) {
+		if (w->fold[i] == without)
+			continue;
+		w->sub_start[p.messages] = n;
+		for (uint32_t k = w->row_start[i]; k < w->row_start[i + 1]; k++)
+			w->sub_columns[n++] = w->columns[k];
+		w->sub_label[p.messages] = w->label[i];
+		w->sub_weight[p.messages] = w->weight[i];
+		w->sub_fixed[p.messages++] = w->fixed[i];
+	}
+	w->sub_start[p.messages] = n;
+	return fit_run(&p, &options, w->solution, ret_report, err);
+}
+
+static double
+row_score(const struct work *w, size_t i, const double *solution)
+{
+	double sum = w->fixed[i];
+
+	for (uint32_t k = w->row_start[i]; k < w->row_start[i + 1]; k++)
+		sum += solution[w->columns[k]];
+	return sum;
+}
+
+/* out: each row's score by a fit that did not see its campaign */
+static int
+cross_validate(struct work *w, double pull, struct error *err)
+{
+	struct fit_report report;
+
+	for (unsigned f = 0; f < FOLDS; f++) {
+		int r = fold_fit(w, f, pull, &report, err);
+
+		if (r != 0)
+			return r;
+		for (size_t i = 0; i < w->row_count; i++)
+			if (w->fold[i] == f)
+				w->out[i] = row_score(w, i, w->solution);
+	}
+	return 0;
+}
+
+/* Classes weigh the same, whatever their sizes. */
+static void
+weights_even(struct work *w, const struct scores_report *r)
+{
+	for (size_t i = 0; i < w->row_count; i++)
+		w->weight[i] = row_message(w, i)->weight * (w->label[i] > 0 ? 1 :
+			(double)r->spam / (double)r->ham);
+}
+
+/* The second pass: ham far below the threshold costs little whatever it
+ * does; what is near it or above has its full price. */
+static void
+weights_refine(struct work *w)
+{
+	for (size_t i = 0; i < w->row_count; i++)
+		if (w->label[i] < 0)
+			w->weight[i] = row_message(w, i)->weight *
+			    w->o->ham_cost * (w->out[i] > w->o->tag - NEAR ? 1 :
+				FAR_COST);
+}
+
+/* Cost a message at the threshold; scores: out of fold, or NULL: in force */
+static double
+cost_of(const struct work *w, bool out)
+{
+	double cost = 0;
+
+	for (size_t i = 0; i < w->row_count; i++) {
+		double score = out ? w->out[i] : row_score(w, i, w->current);
+
+		if (w->label[i] > 0 && score < w->o->tag)
+			cost += 1;
+		else if (w->label[i] < 0 && score >= w->o->tag)
+			cost += w->o->ham_cost;
+	}
+	return cost / (double)w->row_count;
+}
+
+/* Marks what is doubted and takes it out of the rows; how many */
+static size_t
+suspects_mark(struct work *w)
+{
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; i < w->row_count; i++) {
+		struct tune_message *m = &w->s->messages[w->rows[i]];
+		double now = row_score(w, i, w->current) - w->o->tag;
+		double doubt = w->out[i] - w->o->tag;
+		bool suspect = m->spam ? now < -w->o->tag && doubt < -DOUBT - 4 :
+		    now >= 0 && doubt > DOUBT;
+
+		if (suspect) {
+			m->use = TUNE_SUSPECT;
+			n++;
+		} else
+			w->rows[kept++] = w->rows[i];
+	}
+	w->row_count = kept;
+	return n;
+}
+
+static int
+problem_make(struct work *w, struct scores_report *r, struct error *err)
+{
+	int rc = rows_choose(w, r, err);
+
+	if (rc != 0)
+		return rc;
+	hits_count(w);
+	evidence_make(w, r);
+	if (moving_choose(w) != 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	boxes_make(w);
+	matrix_make(w);
+	folds_make(w);
+	return 0;
+}
+
+static int
+pull_choose(struct work *w, struct scores_report *r, struct error *err)
+{
+	double best = INFINITY;
+
+	for (int k = PULL_COUNT - 1; k >= 0; k--) {
+		double cost;
+		int rc;
+
+		rc = cross_validate(w, PULLS[k], err);
+		if (rc != 0)
+			return rc;
+		cost = cost_of(w, true);
+		/* the stronger pull unless the weaker is clearly better */
+		if (cost < best * 0.98) {
+			best = cost;
+			r->pull = PULLS[k];
+		}
+	}
+	r->cv_after = best;
+	return 0;
+}
+
+static void
+solution_take(struct work *w, double *scores, struct scores_report *r)
+{
+	const struct tune_set *s = w->s;
+
+	for (size_t j = 0; j < s->rule_count; j++)
+		scores[j] = s->rules[j].current;
+	for (size_t c = 0; c < w->moving_count; c++) {
+		uint32_t j = w->moving[c];
+		double v = round(w->solution[c] * 1000) / 1000;
+
+		/* -0 would be written as it is */
+		scores[j] = v == 0 ? 0 : v;
+		if (scores[j] >= w->upper[c] && w->upper[c] > 0)
+			w->rules[j].why = SCORES_AT_LIMIT;
+		else if (scores[j] == 0)
+			w->rules[j].why = SCORES_AT_ZERO;
+		r->moved += scores[j] != s->rules[j].current;
+	}
+	r->rules = w->moving_count;
+}
+
+static bool
+work_init(struct work *w)
+{
+	size_t n = w->s->count + 1, rules = w->s->rule_count + 1;
+	size_t hits = w->s->hit_count + 1;
+
+	w->rows = calloc(n, sizeof(*w->rows));
+	w->fold = calloc(n, sizeof(*w->fold));
+	w->out = calloc(n, sizeof(*w->out));
+	w->column_of = calloc(rules, sizeof(*w->column_of));
+	w->moving = calloc(rules, sizeof(*w->moving));
+	w->row_start = calloc(n, sizeof(*w->row_start));
+	w->columns = calloc(hits, sizeof(*w->columns));
+	w->label = calloc(n, sizeof(*w->label));
+	w->weight = calloc(n, sizeof(*w->weight));
+	w->fixed = calloc(n, sizeof(*w->fixed));
+	w->current = calloc(rules, sizeof(*w->current));
+	w->lower = calloc(rules, sizeof(*w->lower));
+	w->upper = calloc(rules, sizeof(*w->upper));
+	w->l2 = calloc(rules, sizeof(*w->l2));
+	w->solution = calloc(rules, sizeof(*w->solution));
+	w->sub_start = calloc(n, sizeof(*w->sub_start));
+	w->sub_columns = calloc(hits, sizeof(*w->sub_columns));
+	w->sub_label = calloc(n, sizeof(*w->sub_label));
+	w->sub_weight = calloc(n, sizeof(*w->sub_weight));
+	w->sub_fixed = calloc(n, sizeof(*w->sub_fixed));
+	return w->rows != NULL && w->fold != NULL && w->out != NULL &&
+	    w->column_of != NULL && w->moving != NULL && w->row_start != NULL &&
+	    w->columns != NULL && w->label != NULL && w->weight != NULL &&
+	    w->fixed != NULL && w->current != NULL && w->lower != NULL &&
+	    w->upper != NULL && w->l2 != NULL && w->solution != NULL &&
+	    w->sub_start != NULL && w->sub_columns != NULL &&
+	    w->sub_label != NULL && w->sub_weight != NULL &&
+	    w->sub_fixed != NULL;
+}
+
+static void
+work_done(struct work *w)
+{
+	free(w->rows);
+	free(w->fold);
+	free(w->out);
+	free(w->column_of);
+	free(w->moving);
+	free(w->row_start);
+	free(w->columns);
+	free(w->label);
+	free(w->weight);
+	free(w->fixed);
+	free(w->current);
+	free(w->lower);
+	free(w->upper);
+	free(w->l2);
+	free(w->solution);
+	free(w->sub_start);
+	free(w->sub_columns);
+	free(w->sub_label);
+	free(w->sub_weight);
+	free(w->sub_fixed);
+}
+
+static int
+run(struct work *w, double *scores, struct scores_report *r,
+    struct error *err)
+{
+	struct fit_report fit;
+	int rc = problem_make(w, r, err);
+
+	/* at even cost, so that a wrong label pulls no harder than a right one */
+	if (rc == 0) {
+		weights_even(w, r);
+		rc = cross_validate(w, 2, err);
+	}
+	if (rc == 0) {
+		r->suspects = suspects_mark(w);
+		rc = problem_make(w, r, err);
+	}
+	if (rc == 0) {
+		weights_even(w, r);
+		rc = cross_validate(w, 2, err);
+	}
+	if (rc == 0) {
+		weights_refine(w);
+		r->cv_before = cost_of(w, false);
+		rc = pull_choose(w, r, err);
+	}
+	if (rc == 0)
+		rc = fold_fit(w, FOLDS, r->pull, &fit, err);
+	if (rc == 0) {
+		r->sweeps = fit.sweeps;
+		r->residual = fit.residual;
+		solution_take(w, scores, r);
+	}
+	return rc;
+}
+
+int
+scores_fit(struct tune_set *s, const struct scores_options *o,
+    double *scores, struct scores_rule *rules, struct scores_report *ret_report,
+    struct error *err)
+{
+	struct work w = { .s = s, .o = o, .rules = rules };
+	struct scores_report r = { 0 };
+	int rc;
+
+	rc = work_init(&w) ? run(&w, scores, &r, err) :
+	    error_set(err, -ENOMEM, "out of memory");
+	work_done(&w);
+	if (rc == 0)
+		*ret_report = r;
+	return rc;
+}

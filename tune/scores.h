@@ -1,0 +1,68 @@
+/*
+ * scores - from a cleaned set to scores: which rules may move and how far,
+ * the fit, and labels that are not believed.
+ *
+ * What keeps a fit from harm is here:
+ *  - a rule moves only when enough messages hit it (min_hits); with few hits
+ *    the pull towards the score in force outweighs them;
+ *  - no rule but one with tflags nice (hard to forge) goes below 0, and none
+ *    that is above 0 becomes a bonus;
+ *  - no rule is worth tag_score by itself (promise 4);
+ *  - of rules that hit the same messages, as a meta and its only part do,
+ *    one moves, and together they stay below that limit too;
+ *  - a label that scores in force and a fit without that message both
+ *    contradict strongly is not fitted to. Such messages still count in the
+ *    certificate: what they are only a person can say.
+ *
+ * The fit is done twice: at even cost, then with ham near and above the
+ * threshold at its full cost, which is where mail is lost. How strongly
+ * scores are held to those in force is chosen by cross-validation, campaigns
+ * kept together. Deterministic for one seed.
+ */
+#ifndef TUNE_SCORES_H
+#define TUNE_SCORES_H
+
+#include "tune/set.h"
+
+struct scores_options {
+	double ham_cost;   /* what a ham lost costs, in spam missed */
+	double tag;	   /* the threshold that is fitted to */
+	double margin;	   /* a rule alone stays so far below it */
+	unsigned min_hits; /* a rule with fewer keeps its score */
+	uint64_t seed;	   /* of the folds */
+};
+
+enum scores_why {
+	SCORES_KEPT,	  /* not the tuner's, or nothing hit it */
+	SCORES_FEW_HITS,
+	SCORES_TWIN,	  /* another rule hits the same messages */
+	SCORES_FITTED,
+	SCORES_AT_LIMIT,  /* so that it does not condemn alone */
+	SCORES_AT_ZERO,	  /* it speaks the other way, but can be forged */
+};
+
+struct scores_rule {
+	size_t ham, spam; /* messages of the fit that it hit */
+	double so, so_low, so_high; /* spam's share, classes weighing the same,
+				       with its interval */
+	enum scores_why why;
+	uint32_t twin;	  /* SCORES_TWIN: which */
+};
+
+struct scores_report {
+	size_t ham, spam, rules, moved;
+	size_t suspects;
+	double pull;	  /* as chosen: l2 */
+	double cv_before, cv_after; /* cost a message of the fit, before and
+				       by cross-validation */
+	unsigned sweeps;
+	double residual;
+};
+
+/* scores and rules: one a rule of the set. Marks messages TUNE_SUSPECT.
+ * 0; -ENODATA: not enough of a class, text in err; -ENOMEM. */
+int scores_fit(struct tune_set *s, const struct scores_options *o,
+    double *scores, struct scores_rule *rules, struct scores_report *ret_report,
+    struct error *err);
+
+#endif

@@ -1,0 +1,169 @@
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scoring/rules/ruleset.h"
+#include "tune/set.h"
+
+enum { SET_ARENA_BYTES = 512 << 20 };
+
+/* Exceptions to "no single hit rejects" and what the administrator or the
+ * learned model says by rules of its own: not the tuner's. */
+static const char *
+why_fixed(const struct rule *r)
+{
+	if (r->sub_rule)
+		return "carries no score";
+	if ((r->tflags & RULE_REJECT) != 0)
+		return "may reject by itself";
+	if ((r->tflags & RULE_USERCONF) != 0)
+		return "the administrator's own list";
+	if ((r->tflags & RULE_LEARN) != 0)
+		return "speaks for what was learned";
+	return NULL;
+}
+
+int
+tune_set_init(struct tune_set *s, const struct ruleset *rs, int score_set)
+{
+	*s = (struct tune_set){ .rule_count = ruleset_count(rs) };
+	s->arena = arena_new(SET_ARENA_BYTES);
+	s->rules = calloc(s->rule_count + 1, sizeof(*s->rules));
+	if (s->arena == NULL || s->rules == NULL) {
+		tune_set_done(s);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < s->rule_count; i++) {
+		const struct rule *r = ruleset_rule(rs, i);
+		struct tune_rule *t = &s->rules[i];
+
+		t->name = arena_strdup(s->arena, r->name);
+		if (t->name == NULL) {
+			tune_set_done(s);
+			return -ENOMEM;
+		}
+		t->current = t->shipped = r->sub_rule ? 0 :
+		    r->scores[score_set];
+		t->nice = (r->tflags & RULE_NICE) != 0;
+		t->fixed = why_fixed(r);
+		/* 0 is how an administrator turns a rule off */
+		if (t->fixed == NULL && t->current == 0)
+			t->fixed = "turned off";
+	}
+	return 0;
+}
+
+void
+tune_set_done(struct tune_set *s)
+{
+	free(s->rules);
+	free(s->messages);
+	free(s->hits);
+	arena_free(s->arena);
+	*s = (struct tune_set){ 0 };
+}
+
+static int
+number_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int
+room_make(struct tune_set *s, size_t hits)
+{
+	if (s->count >= TUNE_MAX_MESSAGES)
+		return -E2BIG;
+	if (s->count == s->alloc) {
+		size_t alloc = s->alloc == 0 ? 1024 : s->alloc * 2;
+		void *p = reallocarray(s->messages, alloc, sizeof(*s->messages));
+
+		if (p == NULL)
+			return -ENOMEM;
+		s->messages = p;
+		s->alloc = alloc;
+	}
+	if (hits > s->hit_alloc - s->hit_count) {
+		size_t alloc = s->hit_alloc * 2 + hits + 4096;
+		void *p = reallocarray(s->hits, alloc, sizeof(*s->hits));
+
+		if (p == NULL)
+			return -ENOMEM;
+		s->hits = p;
+		s->hit_alloc = alloc;
+	}
+	/* rows of the fit are counted in 32 bits */
+	return s->hit_count + hits < UINT32_MAX ? 0 : -E2BIG;
+}
+
+int
+tune_set_add(struct tune_set *s, const struct tune_message *m,
+    const uint32_t *hits, size_t hit_count)
+{
+	struct tune_message *new;
+	uint32_t *own;
+	size_t kept = 0;
+	int r;
+
+	for (size_t i = 0; i < hit_count; i++)
+		if (hits[i] >= s->rule_count)
+			return -EINVAL;
+	r = room_make(s, hit_count);
+	if (r != 0)
+		return r;
+	own = s->hits + s->hit_count;
+	if (hit_count > 0) {
+		memcpy(own, hits, hit_count * sizeof(*own));
+		qsort(own, hit_count, sizeof(*own), number_cmp);
+	}
+	for (size_t i = 0; i < hit_count; i++)
+		if (i == 0 || own[i] != own[i - 1])
+			own[kept++] = own[i];
+	new = &s->messages[s->count];
+	*new = *m;
+	new->name = arena_strdup(s->arena, m->name);
+	if (new->name == NULL)
+		return -ENOMEM;
+	new->first_hit = s->hit_count;
+	new->hit_count = (uint32_t)kept;
+	new->weight = 1;
+	new->use = TUNE_FIT;
+	s->hit_count += kept;
+	s->count++;
+	return 0;
+}
+
+static int
+message_cmp(const void *pa, const void *pb)
+{
+	const struct tune_message *a = pa, *b = pb;
+	int c;
+
+	if (a->time != b->time)
+		return a->time < b->time ? -1 : 1;
+	c = memcmp(a->identity, b->identity, TUNE_IDENTITY);
+	if (c == 0)
+		c = strcmp(a->name, b->name);
+	return c != 0 ? c : (int)a->spam - (int)b->spam;
+}
+
+void
+tune_set_order(struct tune_set *s)
+{
+	if (s->count > 0)
+		qsort(s->messages, s->count, sizeof(*s->messages), message_cmp);
+}
+
+double
+tune_set_score(const struct tune_set *s, const struct tune_message *m,
+    const double *scores)
+{
+	double sum = m->fixed;
+
+	for (uint32_t k = 0; k < m->hit_count; k++)
+		sum += scores[s->hits[m->first_hit + k]];
+	return round(sum * 1000) / 1000;
+}

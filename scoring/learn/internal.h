@@ -30,7 +30,7 @@ enum {
 	/* most features of a segment: a byte of a view begins at most two */
 	SEGMENT_MAX_FEATURES = 2 * SAMPLE_TEXT_BYTES,
 	MODEL_HEADER_BYTES = 4096,
-	MODEL_VERSION = 1,
+	MODEL_VERSION = 2,
 	MODEL_MIN_BYTES = 1000 * 1000, MODEL_MAX_BYTES = 64 * 1000 * 1000,
 	MODEL_DEFAULT_NEED = 50,
 	MODEL_DEFAULT_BYTES = 32 * 1000 * 1000,
@@ -98,6 +98,7 @@ struct features {
 	uint32_t *list[SEGMENTS];
 	size_t count[SEGMENTS];
 	float value[SEGMENTS]; /* of every feature of the segment */
+	float sum[SEGMENTS];   /* of their weights in the model */
 };
 
 /* 0 or -ENOMEM */
@@ -117,26 +118,31 @@ int features_make_places(const struct sample *s, const struct model *m,
  * header alone. */
 double prior_log_odds(const struct sample *s);
 
+static inline const struct weight *
+pair_of(const struct weight *weights, uint32_t feature)
+{
+	return &weights[(size_t)(feature >> TAG_BITS) * 2];
+}
+
 /* Without a branch: no processor guesses which features it knows */
 static inline float
 weight_of(const struct weight *weights, uint32_t feature)
 {
-	const struct weight *pair = &weights[(size_t)(feature >> TAG_BITS) * 2];
+	const struct weight *pair = pair_of(weights, feature);
 	uint16_t tag = (uint16_t)((feature & TAG_MASK) + 1);
-	uint32_t bits[2];
-	float w;
+	/* any place of the pair that is not this feature's counts nothing */
+	const struct weight *w = &pair[pair[1].tag == tag];
+	uint32_t bits;
+	float f;
 
-	memcpy(&bits[0], &pair[0].w, sizeof(bits[0]));
-	memcpy(&bits[1], &pair[1].w, sizeof(bits[1]));
-	bits[0] &= -(uint32_t)(pair[0].tag == tag);
-	bits[0] |= bits[1] & -(uint32_t)(pair[1].tag == tag);
-	memcpy(&w, &bits[0], sizeof(w));
-	return w;
+	memcpy(&bits, &w->w, sizeof(bits));
+	bits &= -(uint32_t)(w->tag == tag);
+	memcpy(&f, &bits, sizeof(f));
+	return f;
 }
 
 /* One group's log-odds */
-double group_log_odds(const struct model *m, const struct features *f,
-    int group);
+double group_log_odds(const struct features *f, int group);
 /* The join: mean of the groups, and the prior while little is learned */
 double join_log_odds(const struct model_header *h,
     const double groups[GROUPS], const struct sample *s);

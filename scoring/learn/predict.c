@@ -4,32 +4,13 @@
 #include "scoring/learn/internal.h"
 
 double
-group_log_odds(const struct model *m, const struct features *f, int group)
+group_log_odds(const struct features *f, int group)
 {
-	enum { AHEAD = 48 };
 	double sum = 0;
 
-	for (int k = 0; k < SEGMENTS; k++) {
-		const uint32_t *list = f->list[k];
-		size_t n = f->count[k];
-		float part[4] = { 0 };
-		size_t i = 0;
-
-		if (segment_group[k] != group)
-			continue;
-		/* the table is far larger than any cache: ask early */
-		for (; i + AHEAD + 4 <= n; i += 4)
-			for (size_t j = 0; j < 4; j++) {
-				__builtin_prefetch(&m->weights[(size_t)
-				    (list[i + j + AHEAD] >> TAG_BITS) * 2]);
-				part[j] += weight_of(m->weights, list[i + j]);
-			}
-		for (; i < n; i++)
-			part[0] += weight_of(m->weights, list[i]);
-		sum += (double)f->value[k] *
-		    ((double)part[0] + (double)part[1] + (double)part[2] +
-			(double)part[3]);
-	}
+	for (int k = 0; k < SEGMENTS; k++)
+		if (segment_group[k] == group)
+			sum += (double)f->value[k] * (double)f->sum[k];
 	return sum;
 }
 
@@ -50,7 +31,7 @@ model_predict_sample(const struct model *m, const struct sample *s,
 	if (r != 0)
 		return r;
 	for (int g = 0; g < GROUPS; g++)
-		groups[g] = group_log_odds(m, &f, g);
+		groups[g] = group_log_odds(&f, g);
 	joined = join_log_odds(h, groups, s);
 	p.log_odds = calibrate_apply(&h->calibrate, joined);
 	p.active = h->ham >= h->need && h->spam >= h->need;

@@ -94,22 +94,30 @@ place(struct weight *weights, uint32_t feature)
 }
 
 static void
+step_segment(struct weight *weights, const uint32_t *list, size_t count, float g)
+{
+	enum { AHEAD = 24 };
+	float gg = g * g, rg = RATE * g;
+
+	for (size_t i = 0; i < count; i++) {
+		struct weight *w = place(weights, list[i]);
+		float sum = half_get(w->g) + gg;
+
+		/* many places have left the first cache since they were read */
+		__builtin_prefetch(pair_of(weights,
+		    list[i + AHEAD < count ? i + AHEAD : i]), 1);
+		w->g = half_make(sum);
+		w->w += rg / sqrtf(RATE_FLOOR + sum);
+	}
+}
+
+static void
 step(struct weight *weights, const struct features *f, int group, double error)
 {
-	for (int k = 0; k < SEGMENTS; k++) {
-		const uint32_t *list = f->list[k];
-		float g = (float)error * f->value[k], gg = g * g, rg = RATE * g;
-
-		if (segment_group[k] != group)
-			continue;
-		for (size_t i = 0; i < f->count[k]; i++) {
-			struct weight *w = place(weights, list[i]);
-			float sum = half_get(w->g) + gg;
-
-			w->g = half_make(sum);
-			w->w += rg / sqrtf(RATE_FLOOR + sum);
-		}
-	}
+	for (int k = 0; k < SEGMENTS; k++)
+		if (segment_group[k] == group)
+			step_segment(weights, f->list[k], f->count[k],
+			    (float)error * f->value[k]);
 }
 
 /* Features need memory: at most what one sample can ask for, kept here, so
@@ -129,7 +137,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 	if (features_make(s, &w->model, w->scratch, &f) != 0)
 		return; /* cannot be: the scratch was sized for it */
 	for (int g = 0; g < GROUPS; g++)
-		groups[g] = group_log_odds(&w->model, &f, g);
+		groups[g] = group_log_odds(&f, g);
 	joined = join_log_odds(h, groups, s);
 	trusted = trust(h, joined, spam, weight);
 	calibrate_learn(&h->calibrate, joined, spam, weight, trusted);

@@ -134,13 +134,16 @@ struct sender_domain_evidence {
 };
 
 /* One DNS question that a rule asked (DNSBL, URIDNSBL, AskDNS): rules name
- * their questions before (ruleset_questions), judge finds the answers here */
+ * their questions before (rule_asker), judge finds the answers here */
 struct dns_evidence {
 	struct check check;
 	const char *name;  /* lower case, no final dot */
 	uint16_t type;	   /* RFC 1035 RR type */
 	bool exists;	   /* false: NXDOMAIN or no such data */
 	bool secure;	   /* DNSSEC AD */
+	/* a list's 127.255.255.x ("you may not ask"): NOT_RUN but for rules
+	 * that name it */
+	bool complaint;
 	size_t count;
 	struct span *texts; /* presentation form of each record's data */
 };

@@ -121,6 +121,27 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 	return 0;
 }
 
+/* More questions, from answers that came (auth.h) */
+static int
+ask_next(void *arg, struct rule_questions *all)
+{
+	return rule_asker_next(arg, all);
+}
+
+/* `dns_block_rule`: what a list answered may say not to ask it for a while */
+static int
+block_domains(struct gather *g, struct rule_asker *asker, int64_t now)
+{
+	const char *const *domains;
+	int64_t seconds;
+	size_t count = 0;
+	int r = rule_asker_blocked(asker, &domains, &count, &seconds);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		auth_block_domain(g->sources->auth, domains[i], now, seconds);
+	return r;
+}
+
 int
 gather_finish(struct gather *g, const struct envelope *envelope,
     struct message *m, const struct relays *relays,
@@ -128,8 +149,8 @@ gather_finish(struct gather *g, const struct envelope *envelope,
     struct error *err)
 {
 	struct evidence *e = ARENA_NEW(g->arena, struct evidence);
-	struct rule_question *questions = NULL;
-	size_t count = 0;
+	struct auth_questions questions = { .next = ask_next };
+	struct rule_asker *asker;
 	int r;
 
 	if (e == NULL)
@@ -145,10 +166,14 @@ gather_finish(struct gather *g, const struct envelope *envelope,
 		.score_set = 1,
 		.learned = -1,
 	};
-	r = ruleset_questions(ruleset, &input, &questions, &count);
+	asker = rule_asker_new(ruleset, &input);
+	questions.arg = asker;
+	r = asker != NULL ? rule_asker_next(asker, &questions.all) : -ENOMEM;
 	if (r == 0)
-		r = auth_finish(g->auth, envelope, m, relays, questions, count, e,
-		    err);
+		r = auth_finish(g->auth, envelope, m, &questions, e, err);
+	if (r == 0)
+		r = block_domains(g, asker, now);
+	rule_asker_free(asker);
 	if (r == 0)
 		r = store_ask(g, envelope, m, e);
 	if (r != 0)

@@ -375,123 +375,36 @@ spf_finish(struct auth *x, const struct spf_query *q, bool begun,
 	return spf_check_host(&query, x->dns, x->arena, e);
 }
 
-static int
-answer_order(const void *a, const void *b)
-{
-	const struct dns_evidence *x = a, *y = b;
-	int order = strcmp(x->name, y->name);
-
-	if (order != 0)
-		return order;
-	return x->type < y->type ? -1 : x->type > y->type;
-}
-
-/* Presentation form of one record: what a rule compares with */
-static struct span
-present(struct arena *a, uint16_t type, const struct dns_record *r)
-{
-	struct netaddr addr = { .family = type == DNS_A ? 4 : 6 };
-	char text[NETADDR_TEXT];
-
-	switch (type) {
-	case DNS_A:
-	case DNS_AAAA:
-		memcpy(addr.bytes, r->data.ptr, r->data.len);
-		return arena_span(a, span_cstr(netaddr_format(&addr, text)));
-	case DNS_MX: {
-		char *s = arena_printf(a, "%u %s", r->preference, r->data.ptr);
-
-		return s != NULL ? span_cstr(s) : span_of(NULL, 0);
-	}
-	default:
-		return arena_span(a, r->data);
-	}
-}
-
-static int
-answer_finish(struct auth *x, const struct rule_question *q,
-    struct dns_evidence *d)
-{
-	const struct dns_answer *ans = dns_lookup(x->dns, q->name, q->type);
-
-	d->check = auth_check_of(ans->status);
-	d->exists = ans->status == DNS_FOUND;
-	d->secure = ans->secure;
-	d->texts = ARENA_ARRAY(x->arena, ans->count, struct span);
-	if (d->texts == NULL)
-		return -ENOMEM;
-	for (size_t k = 0; k < ans->count; k++) {
-		d->texts[k] = present(x->arena, d->type, &ans->records[k]);
-		if (d->texts[k].ptr == NULL)
-			return -ENOMEM;
-		d->count++;
-	}
-	return 0;
-}
-
-static int
-answers_finish(struct auth *x, const struct rule_question *questions,
-    size_t count, struct dnsxl_run *lists, struct evidence *e)
-{
-	int rc = 0;
-
-	e->answers = ARENA_ARRAY(x->arena, count, struct dns_evidence);
-	e->dnsxl = ARENA_ARRAY(x->arena, count, struct dnsxl_evidence);
-	if (e->answers == NULL || e->dnsxl == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		const struct rule_question *q = &questions[i];
-		struct dns_evidence *d = &e->answers[e->answer_count++];
-
-		d->name = q->name;
-		d->type = q->type;
-		if (!dnsxl_is_off(lists, q->list, &d->check))
-			rc = answer_finish(x, q, d);
-		if (rc == 0 && q->list != NULL)
-			rc = dnsxl_answer(lists, q, d,
-			    &e->dnsxl[e->dnsxl_count++]);
-	}
-	if (count > 1)
-		qsort(e->answers, count, sizeof(e->answers[0]), answer_order);
-	return rc;
-}
-
 int
 auth_finish(struct auth *x, const struct envelope *envelope,
-    struct message *m, const struct relays *relays,
-    const struct rule_question *questions, size_t question_count,
+    struct message *m, const struct auth_questions *questions,
     struct evidence *e, struct error *err)
 {
-	struct dnsxl_run *lists;
+	struct questions_run *run;
 	unsigned seen = 0;
+	bool open;
 	int rc;
 
-	(void)relays;
 	dns_session_start(x->dns);
 	dns_session_start(x->probes);
 	begin_again(x, envelope);
 	dkim_begin(x, m);
 	arc_begin(x, m);
 	dmarc_begin(x, m);
-	lists = dnsxl_begin(x->context->dnsxl, x->probes, questions,
-	    question_count, e->now, x->arena);
-	if (lists == NULL)
+	run = questions_begin(x, questions, e);
+	if (run == NULL)
 		return error_set(err, -ENOMEM, "out of memory while gathering");
-	for (size_t i = 0; i < question_count; i++) {
-		struct check off;
-
-		if (!dnsxl_is_off(lists, questions[i].list, &off))
-			dns_start(x->dns, questions[i].name,
-			    questions[i].type);
-	}
-	do
+	do {
 		step(x);
-	while (x->asks != NULL && dns_session_wait(x->dns, &seen));
+		rc = questions_step(run, &open);
+	} while (rc == 0 && (x->asks != NULL || open) &&
+	    dns_session_wait(x->dns, &seen));
 
 	e->dns = dns_session_offline(x->dns) ?
 	    (struct check){ CHECK_NOT_RUN, "offline" } :
 	    (struct check){ CHECK_DONE, NULL };
-	rc = x->no_memory ? -ENOMEM : 0;
+	if (x->no_memory)
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = spf_finish(x, &x->spf_mailfrom, x->spf_mailfrom_begun,
 		    "mfrom", x->client.family == 0 ? "no client address" :
@@ -513,9 +426,7 @@ auth_finish(struct auth *x, const struct envelope *envelope,
 	if (rc == 0)
 		rc = dmarc_finish(x, m, e);
 	if (rc == 0)
-		rc = dnsxl_finish(lists, e);
-	if (rc == 0)
-		rc = answers_finish(x, questions, question_count, lists, e);
+		rc = questions_finish(run);
 	if (rc == 0 && x->no_memory)
 		rc = -ENOMEM;
 	if (rc != 0)

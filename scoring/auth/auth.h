@@ -16,7 +16,6 @@
 #include "scoring/envelope.h"
 #include "scoring/evidence.h"
 #include "scoring/message/message.h"
-#include "scoring/message/received.h"
 #include "scoring/rules/ruleset.h"
 #include "scoring/settings.h"
 
@@ -49,12 +48,26 @@ void auth_continue(struct auth *x);
 void auth_begin_overflow(struct auth *x, struct span head);
 void auth_body(struct auth *x, struct span more);
 
+/* What rules want to know. */
+struct auth_questions {
+	struct rule_questions all; /* what can be asked at once */
+	/* NULL, or: with e->answers holding the answers to leading questions
+	 * as far as they came, appends what follows. 0 or -ENOMEM. Called
+	 * again while new answers come. */
+	int (*next)(void *arg, struct rule_questions *all);
+	void *arg;
+};
+
 /* Everything else, then wait. questions may be NULL. Fills all but the
  * store's part of *e; e->now must be set (DKIM expiry uses it). */
 int auth_finish(struct auth *x, const struct envelope *envelope,
-    struct message *m, const struct relays *relays,
-    const struct rule_question *questions, size_t question_count,
+    struct message *m, const struct auth_questions *questions,
     struct evidence *e, struct error *err);
+
+/* No questions of rules at or below this domain until then (unix seconds),
+ * in no message: dns_block_rule. */
+void auth_block_domain(struct auth_context *c, const char *domain,
+    int64_t now, int64_t seconds);
 
 /* Organisational domain of a domain name (RFC 7489 3.2) into out, lower case
  * A-labels; false when it has none (a public suffix, an address). */

@@ -93,6 +93,14 @@ void dkim_drop(struct auth *x);
 int dkim_finish(struct auth *x, struct message *m, struct evidence *e);
 void arc_begin(struct auth *x, struct message *m);
 int arc_finish(struct auth *x, struct message *m, struct evidence *e);
+/* questions.c: what rules ask. NULL: no memory */
+struct questions_run;
+struct questions_run *questions_begin(struct auth *x,
+    const struct auth_questions *questions, struct evidence *e);
+/* Goes on with the answers that are there. *ret_open: more may follow from
+ * answers that are not. 0 or -ENOMEM */
+int questions_step(struct questions_run *run, bool *ret_open);
+int questions_finish(struct questions_run *run);
 /* After SPF, DKIM and ARC: it looks at their evidence. */
 void dmarc_begin(struct auth *x, struct message *m);
 int dmarc_finish(struct auth *x, struct message *m, struct evidence *e);

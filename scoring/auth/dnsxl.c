@@ -17,6 +17,7 @@ static const char why_refused[] = "list switched off: answers 127.255.255.x";
 static const char why_parked[] =
     "list switched off: answers outside of 127.0.0.0/8";
 static const char why_silent[] = "list switched off: does not answer";
+static const char why_blocked[] = "not asked for a while: dns_block_rule";
 
 struct list {
 	struct list *next;
@@ -25,10 +26,17 @@ struct list {
 	int64_t until;	    /* what is known holds so long */
 };
 
+struct block {
+	char domain[256];
+	int64_t until;
+};
+
 struct dnsxl {
 	pthread_mutex_t lock;
 	struct list *lists;
 	size_t count;
+	struct block blocks[DNSXL_MAX_BLOCKS];
+	size_t block_count;
 };
 
 /* One list in one message */
@@ -45,6 +53,8 @@ struct dnsxl_run {
 	int64_t now;
 	struct seen *seen;
 	size_t count, max;
+	const char **blocked; /* domains */
+	size_t blocked_count;
 	const char **notices;
 	struct evidence *evidence; /* its notices are these */
 };
@@ -115,10 +125,71 @@ probe_name(char out[DNS_NAME_TEXT], const char *zone, unsigned entry)
 	snprintf(out, DNS_NAME_TEXT, "%s.%s", entries[entry], zone);
 }
 
+void
+dnsxl_block(struct dnsxl *d, const char *domain, int64_t now, int64_t seconds)
+{
+	struct block *b = NULL;
+
+	if (strlen(domain) >= sizeof(b->domain) ||
+	    __builtin_add_overflow(now, seconds, &seconds))
+		return;
+	pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; i < d->block_count && b == NULL; i++)
+		if (strcmp(d->blocks[i].domain, domain) == 0 ||
+		    d->blocks[i].until <= now)
+			b = &d->blocks[i];
+	if (b == NULL && d->block_count < DNSXL_MAX_BLOCKS)
+		b = &d->blocks[d->block_count++];
+	if (b != NULL) {
+		strcpy(b->domain, domain);
+		b->until = seconds;
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* The domains that are not to be asked now, for this message */
+static int
+take_blocks(struct dnsxl_run *run)
+{
+	struct dnsxl *d = run->all;
+	int rc = 0;
+
+	pthread_mutex_lock(&d->lock);
+	if (d->block_count > 0) {
+		run->blocked = ARENA_ARRAY(run->arena, d->block_count,
+		    const char *);
+		rc = run->blocked != NULL ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; rc == 0 && i < d->block_count; i++) {
+		if (d->blocks[i].until <= run->now)
+			continue;
+		run->blocked[run->blocked_count] = arena_strdup(run->arena,
+		    d->blocks[i].domain);
+		if (run->blocked[run->blocked_count++] == NULL)
+			rc = -ENOMEM;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+static bool
+is_blocked(const struct dnsxl_run *run, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < run->blocked_count; i++) {
+		size_t k = strlen(run->blocked[i]);
+
+		if (k <= n && strcasecmp(name + n - k, run->blocked[i]) == 0 &&
+		    (k == n || name[n - k - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
 struct dnsxl_run *
 dnsxl_begin(struct dnsxl *d, struct dns_session *probes,
-    const struct rule_question *questions, size_t count, int64_t now,
-    struct arena *a)
+    const char *const *lists, size_t count, int64_t now, struct arena *a)
 {
 	struct dnsxl_run *run = ARENA_NEW(a, struct dnsxl_run);
 	char name[DNS_NAME_TEXT];
@@ -130,15 +201,16 @@ dnsxl_begin(struct dnsxl *d, struct dns_session *probes,
 	run->max = count < DNSXL_MAX_LISTS ? count : DNSXL_MAX_LISTS;
 	run->seen = ARENA_ARRAY(a, run->max, struct seen);
 	run->notices = ARENA_ARRAY(a, 2 * run->max, const char *);
-	if (run->seen == NULL || run->notices == NULL)
+	if (run->seen == NULL || run->notices == NULL ||
+	    take_blocks(run) != 0)
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
-		const char *zone = questions[i].list;
+		const char *zone = lists[i];
 		struct list *l;
 		struct seen *s;
 
-		if (zone == NULL || seen_find(run, zone) != NULL ||
-		    run->count >= run->max)
+		if (seen_find(run, zone) != NULL || run->count >= run->max ||
+		    is_blocked(run, zone))
 			continue;
 		pthread_mutex_lock(&d->lock);
 		l = list_get(d, zone);
@@ -253,15 +325,17 @@ dnsxl_finish(struct dnsxl_run *run, struct evidence *e)
 }
 
 bool
-dnsxl_is_off(const struct dnsxl_run *run, const char *list,
+dnsxl_is_off(const struct dnsxl_run *run, const char *list, const char *name,
     struct check *ret_check)
 {
 	const struct seen *s = seen_find(run, list);
+	const char *why = s != NULL ? s->off : NULL;
 
-	if (s == NULL || s->off == NULL)
-		return false;
-	*ret_check = (struct check){ CHECK_NOT_RUN, s->off };
-	return true;
+	if (why == NULL && run->blocked_count > 0 && is_blocked(run, name))
+		why = why_blocked;
+	if (why != NULL)
+		*ret_check = (struct check){ CHECK_NOT_RUN, why };
+	return why != NULL;
 }
 
 int
@@ -286,8 +360,11 @@ dnsxl_answer(struct dnsxl_run *run, const struct rule_question *q,
 	}
 	if (fault != NULL) {
 		d->check = (struct check){ CHECK_NOT_RUN, fault };
-		d->exists = false;
-		d->count = 0;
+		d->complaint = fault == why_refused;
+		if (!d->complaint) {
+			d->exists = false;
+			d->count = 0;
+		}
 		if (s != NULL)
 			rc = list_set(run, s, fault, DNSXL_OFF_SEC);
 	}

@@ -21,6 +21,7 @@
 
 enum {
 	DNSXL_MAX_LISTS = 256,	 /* further ones are not watched */
+	DNSXL_MAX_BLOCKS = 64,	 /* domains of dns_block_rule */
 	DNSXL_GOOD_SEC = 3600,	 /* until the next probe */
 	DNSXL_OFF_SEC = 600,	 /* a misbehaving list */
 	DNSXL_SILENT_SEC = 60,	 /* one that did not answer: the fault may be
@@ -31,18 +32,23 @@ struct dnsxl;
 struct dnsxl *dnsxl_new(void); /* NULL: no memory */
 void dnsxl_free(struct dnsxl *d);
 
+/* From now on for so many seconds no question at or below domain. */
+void dnsxl_block(struct dnsxl *d, const char *domain, int64_t now,
+    int64_t seconds);
+
 struct dnsxl_run;
 /* Starts the probes that are due. NULL: no memory. */
 struct dnsxl_run *dnsxl_begin(struct dnsxl *d, struct dns_session *probes,
-    const struct rule_question *questions, size_t count, int64_t now,
-    struct arena *a);
+    const char *const *lists, size_t count, int64_t now, struct arena *a);
 /* Reads the probes' answers. 0 or -ENOMEM. */
 int dnsxl_finish(struct dnsxl_run *run, struct evidence *e);
-/* Is this list (NULL: none) switched off? Then *ret_check says why. */
+/* Is this list (NULL: none) switched off, or the name below a domain that is
+ * not to be asked for a while? Then *ret_check says why. */
 bool dnsxl_is_off(const struct dnsxl_run *run, const char *list,
-    struct check *ret_check);
-/* Judges a real answer; one that is no answer of a list is taken back from
- * *d and switches the list off. Fills the row for --explain. 0 or -ENOMEM */
+    const char *name, struct check *ret_check);
+/* Judges a real answer; one that is no answer of a list does not count (a
+ * complaint, 127.255.255.x, stays in *d for rules that name it) and switches
+ * the list off. Fills the row for --explain. 0 or -ENOMEM */
 int dnsxl_answer(struct dnsxl_run *run, const struct rule_question *q,
     struct dns_evidence *d, struct dnsxl_evidence *row);
 

@@ -147,6 +147,10 @@ void eval_error(struct eval_loader *l, const char *file, unsigned line,
 void eval_calls(struct eval_loader *l, const char *function,
     struct eval_call *const **ret_calls, size_t *ret_count);
 
+/* A question of this rule will hold what other rules captured: those run
+ * before questions are named. */
+void eval_asks_with_captures(struct eval_loader *l);
+
 /* ---- while running */
 
 /* What is judged. Never NULL: message, envelope, evidence, settings, arena.
@@ -156,6 +160,11 @@ const struct rule_input *eval_input(const struct eval_context *ctx);
 void *eval_state(const struct eval_context *ctx);
 /* A slot of the family, NULL at the beginning of each message */
 void **eval_cache(struct eval_context *ctx);
+/* The same of another family, by its own functions that others call */
+void *eval_state_of(const struct eval_context *ctx,
+    const struct eval_family *family);
+void **eval_cache_of(struct eval_context *ctx,
+    const struct eval_family *family);
 /* Counts work against the message's budget. false: it is spent, answer
  * EVAL_UNKNOWN with why "step budget". */
 bool eval_steps(struct eval_context *ctx, uint64_t steps);
@@ -173,9 +182,9 @@ bool eval_get(struct eval_context *ctx, const char *request,
 /* The same as a list, one element a value (get() in list context). */
 int eval_get_list(struct eval_context *ctx, const char *request,
     const struct span **ret_values, size_t *ret_count);
-/* get_tag(): named captures of earlier rules and message tags */
-bool eval_tag(struct eval_context *ctx, const char *tag,
-    struct span *ret_value);
+/* Named captures of earlier rules, all values. false: there are none */
+bool eval_captured(struct eval_context *ctx, struct span name,
+    const struct span **ret_values, size_t *ret_count);
 
 /*
  * Matches p from *from on. 1 hit (groups filled, unset ones have ptr NULL),
@@ -201,6 +210,13 @@ const struct uri_rules *eval_uri_rules(struct eval_context *ctx);
 /* In ask(): a DNS question. name is copied. 0 or -ENOMEM */
 int eval_ask(struct eval_context *ctx, const char *name, uint16_t type,
     const char *list);
+/* The same for a question from whose answer others follow: ask() is called
+ * again when the answer is there and finds it with eval_answer(). list: what
+ * will be asked in the end. */
+int eval_lead(struct eval_context *ctx, const char *name, uint16_t type,
+    const char *list);
+/* Does dns_query_restriction forbid this name? */
+bool eval_ask_denied(const struct eval_context *ctx, const char *name);
 /* In run(): its answer. NULL: it was not asked; then answer EVAL_NOT_RUN
  * with evidence->dns.why or "offline". A CHECK_UNKNOWN answer makes
  * EVAL_UNKNOWN, a CHECK_NOT_RUN one EVAL_NOT_RUN: eval_answer_open() fills r

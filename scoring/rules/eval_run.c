@@ -23,6 +23,28 @@ eval_cache(struct eval_context *c)
 	return &c->family_cache[c->current_family];
 }
 
+static size_t
+family_index(const struct eval_family *family)
+{
+	size_t i = 0;
+
+	while (eval_families[i] != NULL && eval_families[i] != family)
+		i++;
+	return i;
+}
+
+void *
+eval_state_of(const struct eval_context *c, const struct eval_family *family)
+{
+	return c->rs->family_states[family_index(family)];
+}
+
+void **
+eval_cache_of(struct eval_context *c, const struct eval_family *family)
+{
+	return &c->family_cache[family_index(family)];
+}
+
 bool
 eval_steps(struct eval_context *c, uint64_t steps)
 {
@@ -66,14 +88,15 @@ eval_get_list(struct eval_context *c, const char *request,
 }
 
 bool
-eval_tag(struct eval_context *c, const char *tag, struct span *ret_value)
+eval_captured(struct eval_context *c, struct span name,
+    const struct span **ret_values, size_t *ret_count)
 {
 	for (const struct run_tag *t = c->tags; t != NULL; t = t->next)
-		if (span_is(t->name, tag) && t->count > 0) {
-			*ret_value = t->values[0];
+		if (span_eq(t->name, name) && t->count > 0) {
+			*ret_values = t->values;
+			*ret_count = t->count;
 			return true;
 		}
-	*ret_value = SPAN_LIT("");
 	return false;
 }
 
@@ -117,44 +140,10 @@ eval_org_domain(struct eval_context *c, struct span host)
 	return found != NULL ? span_cstr(found) : SPAN_LIT("");
 }
 
-int
-eval_ask(struct eval_context *c, const char *name, uint16_t type,
-    const char *list)
-{
-	struct rule_question *q;
-	char *copy;
-
-	for (size_t i = 0; i < c->question_count; i++)
-		if (c->questions[i].type == type &&
-		    strcasecmp(c->questions[i].name, name) == 0)
-			return 0;
-	if (c->question_count == c->question_alloc) {
-		size_t alloc = c->question_alloc == 0 ? 32 :
-						c->question_alloc * 2;
-
-		q = ARENA_ARRAY(c->in->arena, alloc, struct rule_question);
-		if (q == NULL)
-			return -ENOMEM;
-		if (c->question_count != 0)
-			memcpy(q, c->questions, c->question_count * sizeof(*q));
-		c->questions = q;
-		c->question_alloc = alloc;
-	}
-	copy = arena_strdup(c->in->arena, name);
-	if (copy == NULL)
-		return -ENOMEM;
-	for (char *p = copy; *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p + ('a' - 'A'));
-	c->questions[c->question_count++] = (struct rule_question){ copy, type,
-		list };
-	return 0;
-}
-
 const struct dns_evidence *
 eval_answer(struct eval_context *c, const char *name, uint16_t type)
 {
-	char lower[256];
+	char lower[1024];
 	size_t n = strlen(name);
 
 	if (n >= sizeof(lower))
@@ -186,28 +175,4 @@ eval_answer_open(struct eval_context *c, const struct dns_evidence *answer,
 		c->in->evidence->dns.why != NULL ?
 	    c->in->evidence->dns.why : "not looked up";
 	return true;
-}
-
-int
-ruleset_questions(const struct ruleset *rs, const struct rule_input *in,
-    struct rule_question **ret_questions, size_t *ret_count)
-{
-	struct eval_context c;
-	int r = context_init(&c, rs, in);
-
-	for (size_t i = 0; r == 0 && i < rs->order_count[RULE_EVAL]; i++) {
-		const struct rule_def *d = rs->rules[rs->order[RULE_EVAL][i]];
-
-		if (d->call == NULL || d->call->function->ask == NULL ||
-		    !d->enabled[in->score_set & 3] || !(in->score_set & 1))
-			continue;
-		c.current_family = d->family_index;
-		r = d->call->function->ask(&c, d->call);
-		if (c.oom)
-			r = -ENOMEM;
-	}
-	context_done(&c);
-	*ret_questions = c.questions;
-	*ret_count = c.question_count;
-	return r;
 }

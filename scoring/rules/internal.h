@@ -116,6 +116,8 @@ struct ruleset {
 	size_t family_count;
 	psl_ctx_t *psl; /* NULL: none installed */
 	struct domains *domains; /* domains.c */
+	struct dns_limits *dns_limits; /* ask.c */
+	bool asks_with_captures; /* questions hold what rules captured */
 	struct hs_target *targets[RULE_KINDS]; /* NULL: PCRE2 alone */
 	const char *envelope_sender_header; /* NULL: guess */
 	struct ruleset_score *foreign;
@@ -245,9 +247,7 @@ struct eval_context {
 	const struct texts *texts[RULE_KINDS];
 	struct uri_rules *uri_rules;
 	bool oom;
-	/* ruleset_questions() */
-	struct rule_question *questions;
-	size_t question_count, question_alloc;
+	struct asked *asked; /* in rule_asker_next() only */
 };
 
 /* header_get.c */
@@ -262,6 +262,8 @@ void scratch_free(struct run_scratch *s);
 int context_init(struct eval_context *c, const struct ruleset *rs,
     const struct rule_input *in);
 void context_done(struct eval_context *c);
+/* The rules whose named captures others use */
+void run_captures(struct eval_context *c);
 void run_hit(struct eval_context *c, const struct rule_def *d, double count,
     struct span matched, size_t offset);
 void run_unknown(struct eval_context *c, const struct rule_def *d,

@@ -167,10 +167,38 @@ struct rule_question {
 	const char *name;
 	uint16_t type;
 	const char *list; /* the list's zone, for dnsxl health; NULL: none */
+	/* its answer is asked for to know what to ask next, not by itself */
+	bool leads;
 };
-/* 0 or -ENOMEM; the questions (unique) belong to in->arena. evidence may
- * still be empty: questions depend on message, envelope and relays only. */
-int ruleset_questions(const struct ruleset *rs, const struct rule_input *in,
-    struct rule_question **ret_questions, size_t *ret_count);
+
+struct rule_questions {
+	const struct rule_question *items;
+	size_t count;
+	/* zones of all lists that may be asked, later rounds included */
+	const char *const *lists;
+	size_t list_count;
+};
+
+/*
+ * What to ask about one message, round by round: the name servers of a
+ * domain, then their addresses, then the list. The first call of _next()
+ * gives the questions that need no answer; each further one looks at
+ * in->evidence->answers, where the answers to leading questions stand as far
+ * as they are known, and appends what follows from them; no chain is longer
+ * than three. Pure, but for the asker itself, which belongs to one thread;
+ * in must outlive it, questions belong to in->arena.
+ */
+struct rule_asker;
+/* NULL: no memory */
+struct rule_asker *rule_asker_new(const struct ruleset *rs,
+    const struct rule_input *in);
+/* 0 or -ENOMEM; *ret_all has the earlier ones in front */
+int rule_asker_next(struct rule_asker *k, struct rule_questions *ret_all);
+/* `dns_block_rule RULE domain...`: domains that must not be asked for a
+ * while (dns_block_time), because RULE hits on the evidence that is there
+ * now. 0 or -ENOMEM */
+int rule_asker_blocked(struct rule_asker *k, const char *const **ret_domains,
+    size_t *ret_count, int64_t *ret_seconds);
+void rule_asker_free(struct rule_asker *k); /* NULL allowed */
 
 #endif

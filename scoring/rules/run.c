@@ -527,6 +527,13 @@ run_rule(struct eval_context *c, const struct rule_def *d)
 	run_clock_add(c, d, since);
 }
 
+void
+run_captures(struct eval_context *c)
+{
+	for (size_t i = 0; i < c->rs->capture_count && !c->oom; i++)
+		run_rule(c, c->rs->rules[c->rs->capture_rules[i]]);
+}
+
 static void
 run_kind(struct eval_context *c, enum rule_kind kind)
 {
@@ -548,8 +555,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 		return r;
 	}
 	t = run_clock(&c);
-	for (size_t i = 0; i < rs->capture_count && !c.oom; i++)
-		run_rule(&c, rs->rules[rs->capture_rules[i]]);
+	run_captures(&c);
 	run_kind(&c, RULE_HEADER);
 	t = end_phase(&c, PHASE_HEADER, t);
 	run_text_rules(&c, RULE_BODY);

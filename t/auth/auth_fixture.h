@@ -14,8 +14,7 @@ struct fixture {
 	struct dns *dns;
 	struct auth_context *context;
 	struct evidence evidence;
-	const struct rule_question *questions; /* asked in each gathering */
-	size_t question_count;
+	struct auth_questions questions; /* asked in each gathering */
 };
 
 /* zone NULL: offline. Dies on failure: nothing could be tested then. */
@@ -69,7 +68,7 @@ fixture_gather(struct fixture *f, struct span raw,
 		return NULL;
 	x = auth_new(f->context, &f->settings, f->arena);
 	if (x == NULL || auth_finish(x, envelope != NULL ? envelope : &none, m,
-	    NULL, f->questions, f->question_count, &f->evidence, &err) != 0) {
+	    &f->questions, &f->evidence, &err) != 0) {
 		printf("Bail out! %s\n", err.text);
 		exit(1);
 	}

@@ -67,24 +67,30 @@ put_mail(struct buf *out, const char *d)
 
 enum { QUESTIONS = 18 };
 static struct rule_question questions[QUESTIONS];
+static const char *list_names[9];
+static const struct auth_questions asked = {
+	.all = { questions, QUESTIONS, list_names, 9 },
+};
 
 /* Eight lists are asked about the client, ten names about one list. */
 static void
 questions_init(struct rule_question *q)
 {
+	list_names[8] = "uri.example";
 	static char names[QUESTIONS][64], lists[8][32];
 
 	for (int i = 0; i < 8; i++) {
 		snprintf(lists[i], sizeof(lists[i]), "l%d.example", i);
 		snprintf(names[i], sizeof(names[i]), "1.2.0.192.l%d.example",
 		    i);
-		q[i] = (struct rule_question){ names[i], DNS_A, lists[i] };
+		list_names[i] = lists[i];
+		q[i] = (struct rule_question){ names[i], DNS_A, lists[i], false };
 	}
 	for (int i = 8; i < QUESTIONS; i++) {
 		snprintf(names[i], sizeof(names[i]), "u%d.test.uri.example",
 		    i);
 		q[i] = (struct rule_question){ names[i], DNS_A,
-			"uri.example" };
+			"uri.example", false };
 	}
 }
 
@@ -144,7 +150,7 @@ gather(struct fixture *f, struct span raw, const char *from, int stage_ms,
 		nanosleep(&pause, NULL);
 	}
 	begun = now_ms(CLOCK_MONOTONIC);
-	if (auth_finish(x, &env, m, NULL, questions, QUESTIONS, e, &err) != 0)
+	if (auth_finish(x, &env, m, &asked, e, &err) != 0)
 		exit(1);
 	took = now_ms(CLOCK_MONOTONIC) - begun;
 	auth_free(x);

@@ -56,6 +56,7 @@ struct dns_server {
 	struct rule rules[MAX_RULES];
 	unsigned rule_count;
 	unsigned ttl;
+	FILE *log;
 	atomic_uint queries;
 	struct reply heap[MAX_PENDING]; /* by due_us */
 	size_t pending;
@@ -178,6 +179,8 @@ answer(struct dns_server *s, const uint8_t *query, size_t len, bool udp,
 		return false;
 	type = (unsigned)query[pos] << 8 | query[pos + 1];
 	question_end = pos + 4;
+	if (s->log != NULL)
+		fprintf(s->log, "%s %u\n", name, type);
 	if (rule_for(s, name, DROP) != NULL)
 		return false;
 	r = rule_for(s, name, DELAY);
@@ -434,6 +437,12 @@ add_rule(struct dns_server *s, struct span line)
 	snprintf(text, sizeof(text), "%.*s", SPAN_ARG(line));
 	if (sscanf(text, "! ttl %u", &s->ttl) == 1)
 		return true;
+	if (sscanf(text, "! log %255s", value) == 1) {
+		s->log = fopen(value, "w");
+		if (s->log != NULL)
+			setvbuf(s->log, NULL, _IOLBF, 0); /* read while we serve */
+		return s->log != NULL;
+	}
 	if (s->rule_count >= MAX_RULES ||
 	    sscanf(text, "! %255s %31s %255s", name, word, value) < 2)
 		return false;

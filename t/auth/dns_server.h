@@ -16,6 +16,7 @@
  *   ! NAME alias TARGET  a lie: a record of another owner's name added
  *   ! NAME flip          one record at a time, another at each query
  *   ! ttl N              of everything (default 300)
+ *   ! log PATH           "NAME TYPE" (a number) of each query, a line each
  */
 #ifndef T_AUTH_DNS_SERVER_H
 #define T_AUTH_DNS_SERVER_H

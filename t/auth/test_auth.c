@@ -128,7 +128,7 @@ test_begun_otherwise(void)
 	auth_begin_client_name(x, "mx.example.org");
 	auth_begin_helo(x, "liar.example.org");
 	auth_begin_mail_from(x, "b@late.example");
-	tap_is_int(auth_finish(x, &env, m, NULL, NULL, 0, &e, &err), 0,
+	tap_is_int(auth_finish(x, &env, m, NULL, &e, &err), 0,
 	    "another envelope than was begun");
 	tap_ok(e.spf_mailfrom.result == AUTH_PASS &&
 	    e.spf_helo.result == AUTH_PASS && e.iprev.result == AUTH_PASS &&

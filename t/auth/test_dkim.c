@@ -261,7 +261,7 @@ test_long(void)
 		for (size_t i = 0; (how == 1 && i < rest.len) ||
 		     (how == 3 && i + 1 < rest.len); i++)
 			auth_body(x, span_of(rest.ptr + i, 1));
-		if (auth_finish(x, &env, m, NULL, NULL, 0, &e, &err) != 0)
+		if (auth_finish(x, &env, m, NULL, &e, &err) != 0)
 			exit(1);
 		tap_is_str(auth_result_name(e.dkim[0].result),
 		    want[how], label[how]);

@@ -10,117 +10,13 @@
 #include <stdlib.h>
 
 #include "scoring/rules/eval/dnsq.h"
-
-enum { MAX_VALUES = 16 };
+#include "scoring/rules/eval/tagvalues.h"
 
 struct question {
 	struct span text; /* the template */
 	uint16_t type;
 	struct dns_filter filter;
 };
-
-struct values {
-	struct span list[MAX_VALUES];
-	size_t count;
-};
-
-static int
-prepare(struct eval_loader *l, void *state, struct eval_call *call)
-{
-	struct question *q = ARENA_NEW(eval_arena(l), struct question);
-	struct span rest = call->args[0], type;
-
-	(void)state;
-	if (q == NULL)
-		return -ENOMEM;
-	q->text = conf_next_word(&rest);
-	type = conf_next_word(&rest);
-	q->type = type.len == 0 ? DNS_A : dnsq_type(type);
-	if (q->text.len == 0 || q->type == 0)
-		eval_error(l, call->file, call->line,
-		    "%s: not a template and one of A AAAA TXT MX NS PTR CNAME",
-		    call->rule);
-	else if (dns_filter_parse(l, rest, &q->filter, call->file, call->line))
-		call->prepared = q;
-	return 0;
-}
-
-static void
-values_add(struct values *v, struct span s)
-{
-	if (s.len > 0 && v->count < MAX_VALUES)
-		v->list[v->count++] = s;
-}
-
-static struct span
-host_of(struct span address)
-{
-	return span_from(address, span_find(address, '@') + 1);
-}
-
-/* d= of each DKIM-Signature, as written */
-static void
-signing_domains(struct eval_context *ctx, bool good_only, struct values *v)
-{
-	const struct evidence *e = eval_input(ctx)->evidence;
-	const struct message *m = eval_input(ctx)->message;
-	struct field *f;
-
-	for (size_t i = 0; good_only && i < e->dkim_count; i++)
-		if (e->dkim[i].check.state == CHECK_DONE &&
-		    e->dkim[i].result == AUTH_PASS && e->dkim[i].domain != NULL)
-			values_add(v, span_cstr(e->dkim[i].domain));
-	for (size_t i = 0; !good_only &&
-	     (f = message_find(m, "DKIM-Signature", i)) != NULL && i < MAX_VALUES;
-	     i++) {
-		struct span rest = field_unfolded(m, f);
-
-		while (rest.len > 0) {
-			struct span tag = span_of(rest.ptr, span_find(rest, ';'));
-			size_t eq = span_find(tag, '=');
-
-			rest = span_from(rest, tag.len + 1);
-			if (span_is(span_trim(span_of(tag.ptr, eq)), "d"))
-				values_add(v, span_trim(span_from(tag, eq + 1)));
-		}
-	}
-}
-
-static int
-tag_values(struct eval_context *ctx, struct span tag, bool good_only,
-    struct values *v)
-{
-	struct arena *a = eval_input(ctx)->arena;
-	struct span s = span_of("", 0);
-
-	v->count = 0;
-	if (span_is(tag, "DKIMDOMAIN")) {
-		signing_domains(ctx, good_only, v);
-	} else if (span_is(tag, "AUTHORDOMAIN")) {
-		if (eval_get(ctx, "From:addr", &s))
-			values_add(v, host_of(s));
-	} else if (span_is(tag, "SENDERDOMAIN")) {
-		if (eval_get(ctx, "EnvelopeFrom:addr", &s))
-			values_add(v, host_of(s));
-	} else if (span_istarts(tag, "HEADER(") && tag.ptr[tag.len - 1] == ')') {
-		const struct span *list;
-		size_t count;
-		char *request = arena_memdup(a, tag.ptr + 7, tag.len - 8);
-
-		if (request == NULL || eval_get_list(ctx, request, &list, &count) != 0)
-			return -ENOMEM;
-		for (size_t i = 0; i < count; i++)
-			values_add(v, span_trim(list[i]));
-	} else {
-		char *name = arena_memdup(a, tag.ptr, tag.len);
-
-		if (name == NULL)
-			return -ENOMEM;
-		if (eval_tag(ctx, name, &s))
-			values_add(v, s);
-	}
-	return s.ptr == NULL ? -ENOMEM : 0;
-}
 
 /* The next _TAG_ in s from *start on; its name, and *ret_end behind it */
 static bool
@@ -148,12 +44,37 @@ next_tag(struct span s, size_t start, size_t *ret_start, size_t *ret_end,
 	return false;
 }
 
+static int
+prepare(struct eval_loader *l, void *state, struct eval_call *call)
+{
+	struct question *q = ARENA_NEW(eval_arena(l), struct question);
+	struct span rest = call->args[0], type, tag;
+	size_t start, end = 0;
+
+	(void)state;
+	if (q == NULL)
+		return -ENOMEM;
+	q->text = conf_next_word(&rest);
+	type = conf_next_word(&rest);
+	q->type = type.len == 0 ? DNS_A : dnsq_type(type);
+	if (q->text.len == 0 || q->type == 0)
+		eval_error(l, call->file, call->line,
+		    "%s: not a template and one of A AAAA TXT MX NS PTR CNAME",
+		    call->rule);
+	else if (dns_filter_parse(l, rest, &q->filter, call->file, call->line))
+		call->prepared = q;
+	while (next_tag(q->text, end, &start, &end, &tag))
+		if (!tag_is_builtin(tag))
+			eval_asks_with_captures(l);
+	return 0;
+}
+
 /* Each tag's values in turn; DNSQ_MAX_NAMES bounds the product */
 static void
 expand(struct eval_context *ctx, struct span text, bool good_only,
     struct dnsq_names *n)
 {
-	struct values v;
+	struct tag_values v;
 	struct span tag;
 	size_t start, end;
 
@@ -163,7 +84,7 @@ expand(struct eval_context *ctx, struct span text, bool good_only,
 		dnsq_add(ctx, n, text, "");
 		return;
 	}
-	n->error = tag_values(ctx, tag, good_only, &v);
+	n->error = tag_values_get(ctx, tag, good_only, &v);
 	for (size_t i = 0; n->error == 0 && i < v.count; i++) {
 		/* a value could hold what looks like a tag: host names hold
 		 * no "_X_", and what does is no host name */

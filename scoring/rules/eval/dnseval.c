@@ -4,30 +4,36 @@
  */
 #include <errno.h>
 
+#include "scoring/message/body.h"
 #include "scoring/rules/eval/addrlist.h"
 #include "scoring/rules/eval/dnsq.h"
-#include "scoring/rules/eval/probe.h"
 
 enum subject { OF_RELAYS, OF_FROM_HOSTS, OF_FROM_DOMAINS, OF_ENVFROM,
-	OF_LAST_RELAY, OF_HEADERS };
+	OF_LAST_RELAY, OF_HEADERS, OF_SERVERS };
 
-enum part { PART_ALL, PART_NOT_FIRST_HOP, PART_LAST_EXTERNAL,
+enum hops { PART_ALL, PART_NOT_FIRST_HOP, PART_LAST_EXTERNAL,
 	PART_FIRST_TRUSTED, PART_UNTRUSTED };
 
 /* One check_rbl…() call as prepared; check_rbl_sub() shares its lookups */
 struct lookup {
 	enum subject subject;
-	enum part part;
+	enum hops part;
 	struct span set;
 	const char *zone;
-	const char *headers; /* OF_HEADERS */
+	const char *headers;    /* OF_HEADERS; NULL: rbl_headers */
+	struct span accreditor; /* ptr NULL: need not be named in the mail */
 	uint16_t type;
-	bool nice;
+	bool nice, ips_only, domains_only;
 	struct dns_filter filter;
 };
 
-
 enum { MAX_IPS = 64, CHECK_LAST = 9 };
+
+struct dnseval {
+	bool off;		/* skip_rbl_checks */
+	const char *headers;	/* rbl_headers */
+	struct strings originating;
+};
 
 struct ips {
 	struct netaddr list[MAX_IPS];
@@ -53,7 +59,7 @@ ends_with(struct span s, const char *tail)
 	return s.len >= n && span_is(span_from(s, s.len - n), tail);
 }
 
-static enum part
+static enum hops
 part_of(struct span set)
 {
 	return ends_with(set, "-notfirsthop") ? PART_NOT_FIRST_HOP :
@@ -67,21 +73,31 @@ part_of(struct span set)
 static int
 originating(struct eval_context *ctx, struct ips *out)
 {
-	static const char *const fields[] = { "X-Yahoo-Post-IP",
-		"X-Originating-IP", "X-Apparently-From", "X-SenderIP" };
+	const struct dnseval *state = eval_state(ctx);
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		struct netaddr a;
+	for (size_t i = 0; i < state->originating.count; i++) {
 		struct span v;
 
-		if (!eval_get(ctx, fields[i], &v)) {
+		if (!eval_get(ctx, state->originating.items[i], &v)) {
 			if (v.ptr == NULL)
 				return -ENOMEM;
 			continue;
 		}
-		if (netaddr_parse(span_trim(v), &a) &&
-		    !netset_contains(&eval_input(ctx)->settings->trusted_networks, &a))
-			ips_add(out, &a);
+		while (v.len > 0) {
+			static const char in_address[] =
+			    "0123456789abcdefABCDEF:.";
+			struct netaddr a;
+			size_t n = 0;
+
+			while (n < v.len && v.ptr[n] != '\0' &&
+			    strchr(in_address, v.ptr[n]) != NULL)
+				n++;
+			if (n > 0 && netaddr_parse(span_of(v.ptr, n), &a) &&
+			    !netset_contains(&eval_input(ctx)->settings->
+				trusted_networks, &a))
+				ips_add(out, &a);
+			v = span_from(v, n > 0 ? n : 1);
+		}
 	}
 	return 0;
 }
@@ -89,8 +105,8 @@ originating(struct eval_context *ctx, struct ips *out)
 static int
 relay_ips(struct eval_context *ctx, const struct lookup *l, struct ips *out)
 {
-	const struct relays *relays = eval_input(ctx)->relays;
 	const struct scoring_settings *settings = eval_input(ctx)->settings;
+	const struct relays *relays = eval_input(ctx)->relays;
 	bool external = l->part == PART_NOT_FIRST_HOP ||
 	    l->part == PART_LAST_EXTERNAL;
 	size_t from = 0, n;
@@ -128,6 +144,8 @@ relay_ips(struct eval_context *ctx, const struct lookup *l, struct ips *out)
 		}
 		break;
 	}
+	if (out->count > from + CHECK_LAST)
+		out->count = from + CHECK_LAST;
 	/* allow lists may vouch for trusted hosts, block lists not condemn */
 	for (n = from; !l->nice && n < out->count &&
 	     netset_contains(&settings->trusted_networks, &out->list[n]); n++)
@@ -135,35 +153,71 @@ relay_ips(struct eval_context *ctx, const struct lookup *l, struct ips *out)
 	from = n;
 	memmove(out->list, out->list + from, (out->count - from) * sizeof(out->list[0]));
 	out->count -= from;
-	if (out->count > CHECK_LAST)
-		out->count = CHECK_LAST;
 	return r;
 }
 
-/* A host of an address or field; literals are asked reversed */
+/* A host; addresses are asked reversed */
 static void
-add_host(struct eval_context *ctx, struct dnsq_names *n, struct span host,
-    const char *zone)
+add_host(struct eval_context *ctx, const struct lookup *l,
+    struct dnsq_names *n, struct span host)
 {
 	struct netaddr a;
 
-	if (netaddr_parse(host, &a))
-		dnsq_add_ip(ctx, n, &a, zone);
-	else if (eval_org_domain(ctx, host).len != 0)
-		dnsq_add(ctx, n, host, zone);
+	if (host.len > 0 && host.ptr[0] != '[' && netaddr_parse(host, &a)) {
+		if (!l->domains_only)
+			dnsq_add_ip(ctx, n, &a, l->zone);
+	} else if (!l->ips_only && host_is_fqdn(host, false) &&
+	    domain_is_valid(host, eval_uri_rules(ctx)))
+		dnsq_add(ctx, n, host, l->zone);
 }
 
+/* The host of an address, runs of dots as one; empty: none with a dot */
 static struct span
-host_of(struct span address)
+host_of(struct eval_context *ctx, struct span address)
 {
-	return span_from(address, span_find(address, '@') + 1);
+	size_t at = span_find(address, '@'), n = 0, dots = 0;
+	struct span rest = span_from(address, at + 1);
+	char *p;
+
+	rest.len = span_find(rest, '@');
+	for (size_t i = 0; i < rest.len; i++)
+		if (span_is_wsp(rest.ptr[i]))
+			rest.len = i;
+	while (rest.len > 0 && rest.ptr[0] == '.')
+		rest = span_from(rest, 1);
+	while (rest.len > 0 && rest.ptr[rest.len - 1] == '.')
+		rest.len--;
+	p = arena_memdup(eval_input(ctx)->arena, rest.ptr, rest.len);
+	if (p == NULL)
+		return span_of(NULL, 0);
+	for (size_t i = 0; i < rest.len; i++) {
+		if (rest.ptr[i] == '.' && n > 0 && p[n - 1] == '.')
+			continue;
+		dots += rest.ptr[i] == '.';
+		p[n++] = rest.ptr[i];
+	}
+	return span_of(p, dots > 0 ? n : 0);
+}
+
+static void
+add_address(struct eval_context *ctx, const struct lookup *l,
+    struct dnsq_names *n, struct span address)
+{
+	struct span host = host_of(ctx, address);
+
+	if (host.ptr == NULL)
+		n->error = -ENOMEM;
+	else if (host.len > 0)
+		add_host(ctx, l, n, host);
 }
 
 static void
 names_of_headers(struct eval_context *ctx, const struct lookup *l,
     struct dnsq_names *n)
 {
-	struct span rest = span_cstr(l->headers);
+	const struct dnseval *state = eval_state(ctx);
+	struct span rest = span_cstr(l->headers != NULL ? l->headers :
+							  state->headers);
 
 	while (rest.len > 0 && n->error == 0) {
 		struct span name = span_of(rest.ptr, span_find(rest, ','));
@@ -179,24 +233,86 @@ names_of_headers(struct eval_context *ctx, const struct lookup *l,
 			return;
 		}
 		if (eval_get(ctx, request, &v) && span_find(v, '@') < v.len)
-			add_host(ctx, n, host_of(v), l->zone);
+			add_address(ctx, l, n, v);
 		else if (eval_get(ctx, plain, &v))
 			for (; v.len > 0; v = span_from(v, span_find(v, '\n') + 1))
-				add_host(ctx, n, span_trim(span_of(v.ptr,
-					span_find(v, '\n'))), l->zone);
+				add_host(ctx, l, n, span_of(v.ptr,
+					span_find(v, '\n')));
 	}
 }
 
-static void
-names_of(struct eval_context *ctx, const struct lookup *l,
-    struct dnsq_names *n)
+/* "a--NAME." in the envelope sender's host, or NAME in an Accreditor field */
+static bool
+is_accredited(struct eval_context *ctx, struct span name)
 {
+	struct span v;
+
+	if (eval_get(ctx, "EnvelopeFrom:addr", &v))
+		for (size_t i = 0; i + 4 + name.len < v.len; i++)
+			if ((v.ptr[i] == '@' || v.ptr[i] == '.') &&
+			    span_istarts(span_from(v, i + 1), "a--") &&
+			    span_ieq(span_of(v.ptr + i + 4, name.len), name) &&
+			    v.ptr[i + 4 + name.len] == '.')
+				return true;
+	if (!eval_get(ctx, "Accreditor", &v))
+		return false;
+	while (v.len > 0) {
+		struct span item = span_trim(span_of(v.ptr, span_find(v, ',')));
+		size_t n = 0;
+
+		v = span_from(v, span_find(v, ',') + 1);
+		while (n < item.len && !span_is_wsp(item.ptr[n]))
+			n++;
+		if (span_ieq(span_of(item.ptr, n), name))
+			return true;
+	}
+	return false;
+}
+
+/* check_rbl_ns_from: the names of the name servers of the envelope sender's
+ * domain. A host of that domain has none of its own. */
+static void
+add_servers(struct dnsq_chain *c, const struct lookup *l)
+{
+	struct span v, host, names[DNSQ_MAX_RECORDS], ask[2];
+	size_t n = 0;
+
+	if (!eval_get(c->ctx, "EnvelopeFrom:addr", &v)) {
+		c->names.error = v.ptr != NULL ? 0 : -ENOMEM;
+		return;
+	}
+	host = host_of(c->ctx, v);
+	if (host.ptr == NULL)
+		c->names.error = -ENOMEM;
+	if (host.len == 0)
+		return;
+	ask[0] = host;
+	ask[1] = domain_registered(host, eval_uri_rules(c->ctx));
+	for (size_t i = 0; i < 2 && n == 0; i++) {
+		const struct dns_evidence *d = dnsq_follow(c, ask[i], DNS_NS,
+		    l->zone);
+
+		if (d == NULL)
+			return;
+		n = dnsq_sorted(d, names);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (host_is_fqdn(names[i], false))
+			dnsq_add(c->ctx, &c->names, names[i], l->zone);
+}
+
+static void
+names_of(struct dnsq_chain *c, const struct lookup *l)
+{
+	struct eval_context *ctx = c->ctx;
 	const struct relays *relays = eval_input(ctx)->relays;
+	struct dnsq_names *n = &c->names;
 	struct span *list, v;
 	struct ips ips;
 	size_t count;
 
-	*n = (struct dnsq_names){ .count = 0 };
+	if (l->accreditor.ptr != NULL && !is_accredited(ctx, l->accreditor))
+		return;
 	switch (l->subject) {
 	case OF_RELAYS:
 		n->error = relay_ips(ctx, l, &ips);
@@ -207,14 +323,18 @@ names_of(struct eval_context *ctx, const struct lookup *l,
 	case OF_FROM_DOMAINS:
 		n->error = addr_all_from(ctx, &list, &count);
 		for (size_t i = 0; n->error == 0 && i < count; i++) {
-			v = host_of(list[i]);
-			add_host(ctx, n, l->subject == OF_FROM_HOSTS ? v :
-				eval_org_domain(ctx, v), l->zone);
+			v = host_of(ctx, list[i]);
+			if (v.ptr == NULL)
+				n->error = -ENOMEM;
+			else if (v.len > 0)
+				add_host(ctx, l, n,
+				    l->subject == OF_FROM_HOSTS ? v :
+				    domain_registered(v, eval_uri_rules(ctx)));
 		}
 		break;
 	case OF_ENVFROM:
 		if (eval_get(ctx, "EnvelopeFrom:addr", &v))
-			add_host(ctx, n, host_of(v), l->zone);
+			add_address(ctx, l, n, v);
 		else if (v.ptr == NULL)
 			n->error = -ENOMEM;
 		break;
@@ -224,17 +344,33 @@ names_of(struct eval_context *ctx, const struct lookup *l,
 
 			if (hop->ignored || !hop->parsed || hop->trusted)
 				continue;
-			dnsq_add_ip(ctx, n, &hop->ip, l->zone);
-			add_host(ctx, n, span_cstr(hop->by), l->zone);
-			add_host(ctx, n, span_cstr(hop->helo), l->zone);
-			add_host(ctx, n, span_cstr(hop->rdns), l->zone);
+			if (!l->domains_only)
+				dnsq_add_ip(ctx, n, &hop->ip, l->zone);
+			add_host(ctx, l, n, span_cstr(hop->by));
+			add_host(ctx, l, n, span_cstr(hop->helo));
+			add_host(ctx, l, n, span_cstr(hop->rdns));
 			break;
 		}
 		break;
 	case OF_HEADERS:
 		names_of_headers(ctx, l, n);
 		break;
+	case OF_SERVERS:
+		add_servers(c, l);
+		break;
 	}
+}
+
+static bool
+is_off(const struct eval_context *ctx, struct eval_result *r)
+{
+	const struct dnseval *state = eval_state(ctx);
+
+	if (state->off) {
+		r->state = EVAL_NOT_RUN;
+		r->why = "skip_rbl_checks";
+	}
+	return state->off;
 }
 
 static int
@@ -242,20 +378,27 @@ run_lookup(struct eval_context *ctx, const struct eval_call *call,
     struct eval_result *r)
 {
 	const struct lookup *l = call->prepared;
-	struct dnsq_names n;
+	struct dnsq_chain c;
 
-	names_of(ctx, l, &n);
-	return dnsq_answer(ctx, &n, l->type, &l->filter, r);
+	if (is_off(ctx, r))
+		return 0;
+	dnsq_chain_init(&c, ctx, false);
+	names_of(&c, l);
+	return dnsq_chain_answer(&c, l->type, &l->filter, r);
 }
 
 static int
 ask_lookup(struct eval_context *ctx, const struct eval_call *call)
 {
 	const struct lookup *l = call->prepared;
-	struct dnsq_names n;
+	struct eval_result off;
+	struct dnsq_chain c;
 
-	names_of(ctx, l, &n);
-	return dnsq_ask(ctx, &n, l->type, l->zone);
+	if (is_off(ctx, &off))
+		return 0;
+	dnsq_chain_init(&c, ctx, true);
+	names_of(&c, l);
+	return dnsq_ask(ctx, &c.names, l->type, l->zone);
 }
 
 static int
@@ -275,9 +418,12 @@ prepare(struct eval_loader *loader, struct eval_call *call,
 	*l = (struct lookup){ .subject = subject, .part = part_of(call->args[0]),
 		.set = call->args[0], .zone = copy, .type = type,
 		.nice = (call->tflags & RULE_NICE) != 0,
-		.headers = call->arg_count > 3 ? call->args[3].ptr :
-		    "EnvelopeFrom,Reply-To,Disposition-Notification-To,"
-		    "X-WebmailclientIP,X-Source-IP" };
+		.ips_only = (call->tflags & RULE_IPS_ONLY) != 0,
+		.domains_only = (call->tflags & RULE_DOMAINS_ONLY) != 0 };
+	if (call->arg_count > 3 && subject == OF_HEADERS)
+		l->headers = call->args[3].ptr;
+	else if (call->arg_count > 3)
+		l->accreditor = call->args[3];
 	if (call->arg_count > 2)
 		dns_filter_parse_rbl(loader, call->args[2], &l->filter, call->file,
 		    call->line);
@@ -300,10 +446,12 @@ PREPARE(prepare_from_domain, OF_FROM_DOMAINS, DNS_A)
 PREPARE(prepare_envfrom, OF_ENVFROM, DNS_A)
 PREPARE(prepare_rcvd, OF_LAST_RELAY, DNS_A)
 PREPARE(prepare_headers, OF_HEADERS, DNS_A)
+PREPARE(prepare_servers, OF_SERVERS, DNS_A)
 
 static const char *const lookup_functions[] = { "check_rbl", "check_rbl_txt",
 	"check_rbl_from_host", "check_rbl_from_domain", "check_rbl_envfrom",
-	"check_rbl_rcvd", "check_rbl_headers" };
+	"check_rbl_rcvd", "check_rbl_headers", "check_rbl_ns_from",
+	"check_rbl_accreditor" };
 
 /* check_rbl_sub('set', 'subtest'): the answers of all calls of that set.
  * What those prepared is read when the rule runs: the order of rules in the
@@ -339,17 +487,20 @@ run_sub(struct eval_context *ctx, const struct eval_call *call,
 		.why = "no rule asks this set of lists" };
 	bool any = false;
 
+	if (is_off(ctx, r))
+		return 0;
 	for (size_t i = 0; i < sizeof(s->counts) / sizeof(s->counts[0]); i++)
 		for (size_t k = 0; k < s->counts[i]; k++) {
 			const struct lookup *l = s->calls[i][k]->prepared;
 			struct eval_result one = { .offset = r->offset };
-			struct dnsq_names n;
+			struct dnsq_chain c;
 			int rc;
 
 			if (l == NULL || !span_eq(l->set, call->args[0]))
 				continue;
-			names_of(ctx, l, &n);
-			rc = dnsq_answer(ctx, &n, l->type, &s->filter, &one);
+			dnsq_chain_init(&c, ctx, false);
+			names_of(&c, l);
+			rc = dnsq_chain_answer(&c, l->type, &s->filter, &one);
 			if (rc != 0)
 				return rc;
 			if (one.count > 0) {
@@ -374,21 +525,8 @@ run_sender(struct eval_context *ctx, const struct eval_call *call,
 	    &eval_input(ctx)->evidence->sender_domain;
 
 	(void)call;
-	if (!eval_check_open(&e->check, r))
+	if (!is_off(ctx, r) && !eval_check_open(&e->check, r))
 		r->count = e->domain != NULL && !e->exists;
-	return 0;
-}
-
-/* Chains of questions (name servers of a domain, then a list about them)
- * cannot be named before the first answer is there; see DEPARTURES.md. */
-static int
-run_chained(struct eval_context *ctx, const struct eval_call *call,
-    struct eval_result *r)
-{
-	(void)ctx;
-	(void)call;
-	r->state = EVAL_NOT_RUN;
-	r->why = "name servers are not looked up for lists";
 	return 0;
 }
 
@@ -401,12 +539,61 @@ static const struct eval_function functions[] = {
 	{ "check_rbl_envfrom", EVAL_HEADER, "ss|s", run_lookup, prepare_envfrom, ask_lookup },
 	{ "check_rbl_rcvd", EVAL_HEADER, "ss|s", run_lookup, prepare_rcvd, ask_lookup },
 	{ "check_rbl_headers", EVAL_HEADER, "ss|ss", run_lookup, prepare_headers, ask_lookup },
-	{ "check_rbl_ns_from", EVAL_HEADER, "ss|s", run_chained, NULL, NULL },
-	{ "check_rbl_accreditor", EVAL_HEADER, "*", run_chained, NULL, NULL },
+	{ "check_rbl_ns_from", EVAL_HEADER, "ss|s", run_lookup, prepare_servers, ask_lookup },
+	{ "check_rbl_accreditor", EVAL_HEADER, "ssss", run_lookup, prepare_rbl, ask_lookup },
 	{ "check_dns_sender", EVAL_HEADER, "", run_sender, NULL, NULL },
 	{ 0 },
 };
 
+static int
+load_originating(struct eval_loader *l, struct dnseval *s)
+{
+	const struct eval_line *lines;
+	size_t count, cleared = 0;
+
+	eval_lines(l, "clear_originating_ip_headers", &lines, &count);
+	if (count > 0)
+		cleared = lines[count - 1].order + 1;
+	eval_lines(l, "originating_ip_headers", &lines, &count);
+	for (size_t i = 0; i < count; i++)
+		for (struct span rest = lines[i].value;
+		     rest.len > 0 && lines[i].order >= cleared;)
+			if (strings_add(&s->originating, eval_arena(l),
+				conf_next_word(&rest)) != 0)
+				return -ENOMEM;
+	return 0;
+}
+
+static int
+load(struct eval_loader *l, void **ret_state)
+{
+	struct dnseval *s = ARENA_NEW(eval_arena(l), struct dnseval);
+	const struct eval_line *lines;
+	size_t count;
+
+	if (s == NULL)
+		return -ENOMEM;
+	*ret_state = s;
+	s->headers = "EnvelopeFrom,Reply-To,Disposition-Notification-To,"
+	    "X-WebmailclientIP,X-Source-IP";
+	dnsq_flag(l, "skip_rbl_checks", &s->off);
+	eval_lines(l, "rbl_headers", &lines, &count);
+	if (count > 0)
+		s->headers = arena_memdup(eval_arena(l),
+		    lines[count - 1].value.ptr, lines[count - 1].value.len);
+	if (s->headers == NULL)
+		return -ENOMEM;
+	return load_originating(l, s);
+}
+
+static const struct eval_directive directives[] = {
+	{ "skip_rbl_checks", DIRECTIVE_LINES, NULL },
+	{ "rbl_headers", DIRECTIVE_LINES, NULL },
+	{ "originating_ip_headers", DIRECTIVE_LINES, NULL },
+	{ "clear_originating_ip_headers", DIRECTIVE_LINES, NULL },
+	{ 0 },
+};
+
 const struct eval_family eval_dnseval = {
-	"Mail::SpamAssassin::Plugin::DNSEval", functions, NULL, NULL, NULL,
+	"Mail::SpamAssassin::Plugin::DNSEval", functions, directives, NULL, load,
 };

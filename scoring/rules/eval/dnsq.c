@@ -52,8 +52,12 @@ dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
 
 	while (head.len > 0 && head.ptr[head.len - 1] == '.')
 		head.len--;
-	if (n->error != 0 || n->count == DNSQ_MAX_NAMES || head.len > 253)
+	if (n->error != 0 || head.len > 253)
 		return;
+	if (n->count == DNSQ_MAX_NAMES) {
+		n->full = true;
+		return;
+	}
 	name = arena_printf(eval_input(ctx)->arena, "%.*s%s%s", SPAN_ARG(head),
 	    zone[0] != '\0' ? "." : "", zone);
 	if (name == NULL) {
@@ -215,6 +219,47 @@ record_matches(struct eval_context *ctx, const struct dns_filter *f,
 	return 0;
 }
 
+/* A complaint (127.255.255.x) counts for a filter that was made for it: one
+ * that would not take an ordinary entry as well. */
+static bool
+names_complaint(struct eval_context *ctx, const struct dns_filter *f)
+{
+	switch (f->kind) {
+	case DNS_FILTER_TEXT:
+		return true;
+	case DNS_FILTER_RANGE:
+		return f->low >> 8 == 0x7FFFFF && f->high >> 8 == 0x7FFFFF;
+	case DNS_FILTER_REGEX:
+		return eval_match(ctx, f->pattern, SPAN_LIT("127.0.0.2"), 0,
+		    NULL, 0) == 0;
+	default:
+		return false;
+	}
+}
+
+/* Has this question no answer that counts? Then r says why. */
+static bool
+is_missing(struct eval_context *ctx, const char *name,
+    const struct dns_evidence *a, bool follows, struct eval_result *r)
+{
+	const struct check *dns = &eval_input(ctx)->evidence->dns;
+
+	if (a != NULL)
+		return eval_answer_open(ctx, a, r);
+	r->state = EVAL_NOT_RUN;
+	r->why = "not asked";
+	if (eval_ask_denied(ctx, name))
+		r->why = "dns_query_restriction";
+	else if (dns->state == CHECK_NOT_RUN && dns->why != NULL)
+		r->why = dns->why;
+	else if (follows) {
+		/* begun, but the answer before came too late */
+		r->state = EVAL_UNKNOWN;
+		r->why = "not finished";
+	}
+	return true;
+}
+
 static int
 answer_matches(struct eval_context *ctx, const struct dns_filter *f,
     const struct dns_evidence *a, struct eval_result *r)
@@ -232,12 +277,22 @@ answer_matches(struct eval_context *ctx, const struct dns_filter *f,
 	return 0;
 }
 
-int
-dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
-    uint16_t type, const struct dns_filter *f, struct eval_result *r)
+/* unknown outweighs not run, a miss outweighs neither */
+static void
+fold_open(struct eval_result *open, enum eval_state state, const char *why)
 {
-	struct eval_result open = { 0 };
+	if (state > open->state) {
+		open->state = state;
+		open->why = why;
+	}
+}
 
+/* Looks every name up on top of what is open already. */
+static int
+answer(struct eval_context *ctx, const struct dnsq_names *n, uint16_t type,
+    const struct dns_filter *f, bool follows, struct eval_result *open,
+    struct eval_result *r)
+{
 	if (n->error != 0)
 		return n->error;
 	for (size_t i = 0; i < n->count; i++) {
@@ -245,30 +300,135 @@ dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
 		struct eval_result one = { 0 };
 		int m;
 
-		if (a == NULL) {
-			one.state = EVAL_NOT_RUN;
-			one.why = eval_input(ctx)->evidence->dns.why;
-			if (one.why == NULL)
-				one.why = "not asked";
-		} else if (!eval_answer_open(ctx, a, &one)) {
-			m = answer_matches(ctx, f, a, r);
-			if (m == -ENOMEM)
-				return m;
-			if (m == 1) {
-				r->count = 1;
-				r->target = n->names[i];
-				return 0;
-			}
-			if (m < 0) {
-				one.state = EVAL_UNKNOWN;
-				one.why = "match limit";
-			}
+		if (is_missing(ctx, n->names[i], a, follows, &one) &&
+		    (a == NULL || !a->complaint || !names_complaint(ctx, f))) {
+			fold_open(open, one.state, one.why);
+			continue;
 		}
-		/* unknown outweighs not run, a miss outweighs neither */
-		if (one.state > open.state)
-			open = one;
+		m = answer_matches(ctx, f, a, r);
+		if (m == -ENOMEM)
+			return m;
+		if (m == 1) {
+			r->count = 1;
+			r->target = n->names[i];
+			return 0;
+		}
+		if (m < 0)
+			fold_open(open, EVAL_UNKNOWN, "match limit");
+		else if (one.state != EVAL_DONE)
+			fold_open(open, one.state, one.why);
 	}
-	r->state = open.state;
-	r->why = open.why;
+	if (n->full)
+		fold_open(open, EVAL_UNKNOWN, "too many names to ask");
+	r->state = open->state;
+	r->why = open->why;
 	return 0;
+}
+
+int
+dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
+    uint16_t type, const struct dns_filter *f, struct eval_result *r)
+{
+	struct eval_result open = { 0 };
+
+	return answer(ctx, n, type, f, false, &open, r);
+}
+
+/* ---- chains */
+
+void
+dnsq_chain_init(struct dnsq_chain *c, struct eval_context *ctx, bool asking)
+{
+	*c = (struct dnsq_chain){ .ctx = ctx, .asking = asking };
+}
+
+const struct dns_evidence *
+dnsq_follow(struct dnsq_chain *c, struct span head, uint16_t type,
+    const char *list)
+{
+	struct eval_result open = { 0 };
+	const struct dns_evidence *d;
+	struct dnsq_names n;
+
+	n.count = 0;
+	n.error = 0;
+	dnsq_add(c->ctx, &n, head, "");
+	if (n.error != 0 || n.count == 0) {
+		c->names.error = c->names.error != 0 ? c->names.error : n.error;
+		return NULL;
+	}
+	if (c->asking && eval_lead(c->ctx, n.names[0], type, list) != 0)
+		c->names.error = -ENOMEM;
+	d = eval_answer(c->ctx, n.names[0], type);
+	if (!is_missing(c->ctx, n.names[0], d, c->followed, &open)) {
+		c->followed = true;
+		return d;
+	}
+	fold_open(&c->open, open.state, open.why);
+	return NULL;
+}
+
+static int
+span_order(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+	size_t n = x->len < y->len ? x->len : y->len;
+	int order = n != 0 ? memcmp(x->ptr, y->ptr, n) : 0;
+
+	return order != 0 ? order : x->len < y->len ? -1 : x->len > y->len;
+}
+
+size_t
+dnsq_sorted(const struct dns_evidence *d, struct span out[DNSQ_MAX_RECORDS])
+{
+	size_t n = 0;
+
+	/* insertion: servers turn the order of their records around, and
+	 * which of many are taken must not depend on that */
+	for (size_t i = 0; d != NULL && i < d->count; i++) {
+		size_t at = n;
+
+		while (at > 0 && span_order(&d->texts[i], &out[at - 1]) < 0)
+			at--;
+		if (at == DNSQ_MAX_RECORDS)
+			continue;
+		if (n < DNSQ_MAX_RECORDS)
+			n++;
+		memmove(out + at + 1, out + at, (n - 1 - at) * sizeof(*out));
+		out[at] = d->texts[i];
+	}
+	return n;
+}
+
+int
+dnsq_chain_answer(struct dnsq_chain *c, uint16_t type,
+    const struct dns_filter *f, struct eval_result *r)
+{
+	return answer(c->ctx, &c->names, type, f, c->followed, &c->open, r);
+}
+
+/* ---- loading */
+
+bool
+dnsq_tflag(const struct eval_call *call, const char *word)
+{
+	struct span rest = span_cstr(call->tflags_text);
+
+	while (rest.len > 0)
+		if (span_is(conf_next_word(&rest), word))
+			return true;
+	return false;
+}
+
+void
+dnsq_flag(struct eval_loader *l, const char *directive, bool *value)
+{
+	const struct eval_line *lines;
+	size_t count;
+
+	eval_lines(l, directive, &lines, &count);
+	for (size_t i = 0; i < count; i++)
+		if (!conf_parse_bool(lines[i].value, value))
+			eval_error(l, lines[i].file, lines[i].line,
+			    "%s: neither 0 nor 1", directive);
 }

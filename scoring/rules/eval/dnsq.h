@@ -13,13 +13,40 @@
 #include "scoring/auth/dns.h"
 #include "scoring/rules/eval.h"
 
-enum { DNSQ_MAX_NAMES = 64 };
+enum {
+	DNSQ_MAX_NAMES = 256,
+	DNSQ_MAX_RECORDS = 8, /* of one leading answer, first in order */
+};
 
 struct dnsq_names {
 	const char *names[DNSQ_MAX_NAMES];
 	size_t count;
+	bool full; /* there would have been more */
 	int error; /* -ENOMEM */
 };
+
+/*
+ * Names that follow from answers: ask() and run() walk the same way. While
+ * asking, a question whose answer is not there is put, and the walk goes on
+ * elsewhere; while running, it makes the rule unknown or not run.
+ */
+struct dnsq_chain {
+	struct eval_context *ctx;
+	bool asking;
+	struct dnsq_names names; /* for the list itself */
+	bool followed; /* at least one leading answer is there */
+	struct eval_result open; /* running: what was not answered */
+};
+
+void dnsq_chain_init(struct dnsq_chain *c, struct eval_context *ctx,
+    bool asking);
+/* The answer about head, or NULL: none, or not yet. list: what is asked in
+ * the end. */
+const struct dns_evidence *dnsq_follow(struct dnsq_chain *c, struct span head,
+    uint16_t type, const char *list);
+/* Its records in an order that no server decides; d may be NULL */
+size_t dnsq_sorted(const struct dns_evidence *d,
+    struct span out[DNSQ_MAX_RECORDS]);
 
 /* Adds lower-case "head.zone" once (zone may be empty); what is no host name
  * is passed over. */
@@ -63,6 +90,14 @@ int dnsq_ask(struct eval_context *ctx, const struct dnsq_names *n,
 int dnsq_answer(struct eval_context *ctx, const struct dnsq_names *n,
     uint16_t type, const struct dns_filter *f, struct eval_result *r);
 
+/* The same at the end of a chain */
+int dnsq_chain_answer(struct dnsq_chain *c, uint16_t type,
+    const struct dns_filter *f, struct eval_result *r);
+
+/* Does `tflags` have this word of a plugin's? */
+bool dnsq_tflag(const struct eval_call *call, const char *word);
+/* The last line of a yes-or-no directive; without one *value stays. */
+void dnsq_flag(struct eval_loader *l, const char *directive, bool *value);
 /* "A", "TXT" ...; 0: unknown */
 uint16_t dnsq_type(struct span word);
 

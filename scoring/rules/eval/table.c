@@ -12,6 +12,7 @@ extern const struct eval_family eval_bayes, eval_dcc, eval_hashbl, eval_pyzor,
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_fromname;
 extern const struct eval_family eval_domains; /* ../domains.c */
+extern const struct eval_family eval_dns_limits; /* ../ask.c */
 extern const struct eval_family eval_header, eval_header_forged;
 extern const struct eval_family eval_identity;
 extern const struct eval_family eval_own;
@@ -24,6 +25,7 @@ const struct eval_family *const eval_families[] = {
 	&eval_dmarc,
 	&eval_fromname,
 	&eval_domains,
+	&eval_dns_limits,
 	&eval_header,
 	&eval_header_forged,
 	&eval_identity,

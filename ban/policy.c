@@ -17,11 +17,13 @@ const struct setting ban_policy_settings[] = {
 	    "directory of the journal" },
 	{ "ban_user", SETTING_STRING, FIELD(user), 0, 0, NULL,
 	    "user that the helper runs as" },
-	{ "ban_allow", SETTING_NETS, FIELD(allow), 0, 0, NULL,
-	    "networks that are never banned" },
-	{ "mynetworks", SETTING_NETS, FIELD(allow), 0, 0, NULL,
+	{ "ban_allow", SETTING_HOSTS, FIELD(allow), 0, 0, NULL,
+	    "networks and hosts that are never banned" },
+	{ "ban_allow_time", SETTING_DURATION, FIELD(allow_ms), 1000, DAY_MS,
+	    NULL, "an address that a source allows must be renewed after this" },
+	{ "mynetworks", SETTING_NETS, FIELD(allow.nets), 0, 0, NULL,
 	    "own clients, never banned" },
-	{ "trusted_networks", SETTING_NETS, FIELD(allow), 0, 0, NULL,
+	{ "trusted_networks", SETTING_NETS, FIELD(allow.nets), 0, 0, NULL,
 	    "trusted relays, never banned" },
 	{ "ban_times", SETTING_STRINGS, FIELD(times), 0, 0, NULL,
 	    "how long the first, second, ... ban of an address lasts" },
@@ -59,7 +61,7 @@ const struct setting ban_policy_settings[] = {
 
 /* Words of the daemon's that begin alike. */
 static const char *const daemon_words[] = { "ban_socket", "ban_strikes",
-	"ban_window", "ban_time", "ban_timeout", NULL };
+	"ban_window", "ban_time", "ban_timeout", "ban_allow_refresh", NULL };
 
 static const char default_sources[] =
     "ban_source milter group=spamscore mode=0660 scopes=mail "
@@ -260,6 +262,7 @@ ban_policy_parse(struct arena *a, const struct conf_lines *lines,
 	p->socket_dir = BAN_SOCKET_DIR;
 	p->state_dir = "/var/lib/spamscore-ban";
 	p->user = "spamscore-ban";
+	p->allow_ms = 3600 * 1000;
 	p->forget_ms = 30 * DAY_MS;
 	p->max_time_ms = 366 * DAY_MS;
 	p->max_entries = 1000000;
@@ -315,7 +318,7 @@ ban_policy_parse(struct arena *a, const struct conf_lines *lines,
 void
 ban_policy_done(struct ban_policy *p)
 {
-	netset_done(&p->allow);
+	netset_done(&p->allow.nets);
 }
 
 bool
@@ -361,6 +364,11 @@ static const struct {
 	/* neighbour discovery would stop */
 	{ "fe80::/10", "link-local" },
 	{ "ff00::/8", "multicast" },
+	/* all of IPv4 in one /64 (RFC 6052, RFC 8215), and all clients of a
+	 * Teredo server (RFC 4380): a ban would hit the world */
+	{ "64:ff9b::/96", "translated IPv4" },
+	{ "64:ff9b:1::/48", "translated IPv4" },
+	{ "2001::/32", "Teredo" },
 };
 
 /* As in netset_contains() the first network that decides about all of net
@@ -401,7 +409,7 @@ ban_policy_admit(const struct ban_policy *p, const struct network *net,
 		*ret_why = "network too wide";
 		return BAN_REFUSED_LIMIT;
 	}
-	if (allow_overlaps(&p->allow, net)) {
+	if (allow_overlaps(&p->allow.nets, net)) {
 		*ret_why = "allow-listed";
 		return BAN_REFUSED_ALLOWED;
 	}

@@ -41,7 +41,9 @@ struct ban_policy {
 	const char *socket_dir;
 	const char *state_dir;
 	const char *user;
-	struct netset allow; /* ban_allow, mynetworks, trusted_networks */
+	/* ban_allow, mynetworks, trusted_networks; names are the daemon's */
+	struct hosts allow;
+	int64_t allow_ms;
 	struct strings times;
 	int64_t forget_ms;
 	int64_t max_time_ms;

@@ -49,12 +49,15 @@ void ban_service_set_own(struct ban_service *s, const struct netset *own);
 int ban_service_restore(struct ban_service *s, size_t *ret_bans,
     struct error *err);
 
-/* What is left of a request with several replies. */
+/* What is left of a request with several replies, or of long work. */
 struct ban_cursor {
 	enum ban_op op; /* 0: nothing is left */
 	uint64_t id;
 	unsigned scope;
 	struct network net;
+	unsigned source; /* flush: whose claims, and of which label */
+	char label[BAN_NAME_SIZE];
+	uint64_t flushed;
 	uint32_t place;
 	int64_t event_id;
 	uint32_t left; /* events that may still come; UINT32_MAX: any */

@@ -12,6 +12,8 @@
 #define UNSURE_RETRY_MS 1000
 /* places of the table looked at before others get their turn */
 #define LIST_BUDGET 20000
+/* claims ended before others get their turn: each goes to the kernel */
+#define FLUSH_BUDGET 50
 
 void
 ban_service_set_policy(struct ban_service *s, const struct ban_policy *policy)
@@ -19,7 +21,7 @@ ban_service_set_policy(struct ban_service *s, const struct ban_policy *policy)
 	s->policy = policy;
 	ban_protect_limits(s->protect, (unsigned)policy->protect_days,
 	    policy->protect_within_ms / DAY_MS);
-	ban_service_lift_forbidden(s, NULL);
+	ban_service_lift_forbidden(s);
 }
 
 void
@@ -29,7 +31,7 @@ ban_service_set_own(struct ban_service *s, const struct netset *own)
 	for (size_t i = 0; i < own->count; i++)
 		if (netset_add(&s->own, &own->nets[i]) < 0)
 			break;
-	ban_service_lift_forbidden(s, NULL);
+	ban_service_lift_forbidden(s);
 }
 
 static int
@@ -108,7 +110,7 @@ ban_service_commit(struct ban_service *s)
 {
 	struct error err;
 
-	if (s->journal != NULL && !s->journal_lost &&
+	if (ban_service_journal_usable(s) &&
 	    ban_journal_commit(s->journal, &err) < 0)
 		ban_service_journal_failed(s, &err);
 }
@@ -160,23 +162,12 @@ rewrite_journal(struct ban_service *s)
 	int code = ban_journal_wipe(s->journal, s->now, &err);
 
 	while (code == 0 && !end) {
-		struct ban_record r = { 0 };
+		struct ban_record r;
 
 		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
 		if (slot == NULL)
 			continue;
-		r.net = slot->net;
-		r.scope = slot->scope;
-		r.first = slot->first;
-		r.last = slot->last;
-		r.expires = slot->expires;
-		r.count = slot->count;
-		r.packets = slot->packets;
-		r.claim_expires = slot->claim.expires;
-		snprintf(r.source, BAN_NAME_SIZE, "%s",
-		    ban_table_owner_source(s->table, slot->claim.owner));
-		snprintf(r.label, BAN_NAME_SIZE, "%s",
-		    ban_table_owner_label(s->table, slot->claim.owner));
+		ban_service_fill_record(s, slot, "", &r);
 		code = ban_journal_put(s->journal, &r, &err);
 		for (const struct ban_claim *c = slot->claim.next;
 		     code == 0 && c != NULL; c = c->next)
@@ -267,7 +258,7 @@ ban_service_compare_entry(struct ban_service *s, unsigned set,
 		return;
 	slot->packets += e->packets - slot->kernel_packets;
 	slot->kernel_packets = e->packets;
-	if (s->journal != NULL && !s->journal_lost &&
+	if (ban_service_journal_usable(s) &&
 	    ban_journal_put_packets(s->journal, &slot->net, slot->scope,
 	    slot->packets, &err) < 0)
 		ban_service_journal_failed(s, &err);
@@ -387,6 +378,53 @@ next_ban(struct ban_service *s, struct ban_cursor *c, struct ban_reply *reply)
 	return finish(c, reply);
 }
 
+/* The claim of that source (and label, unless "") on a ban, if any. */
+static uint16_t
+claim_of(const struct ban_service *s, const struct ban_slot *slot,
+    const char *source, const char *label)
+{
+	for (const struct ban_claim *c = &slot->claim; c != NULL; c = c->next)
+		if (strcmp(ban_table_owner_source(s->table, c->owner),
+		    source) == 0 && (label[0] == '\0' ||
+		    strcmp(ban_table_owner_label(s->table, c->owner),
+		    label) == 0))
+			return c->owner;
+	return BAN_NO_OWNER;
+}
+
+/* Ends the claims of a source, or of one label of it, some at a time. */
+static int
+next_flush(struct ban_service *s, struct ban_cursor *c,
+    struct ban_reply *reply)
+{
+	const char *source = s->policy->sources[c->source].name;
+	unsigned ended = 0;
+	bool end = false;
+
+	while (!end && ended < FLUSH_BUDGET) {
+		struct ban_slot *slot = ban_table_next(s->table, &c->place,
+		    LIST_BUDGET, &end);
+		uint16_t owner;
+
+		if (slot == NULL && !end)
+			return 0;
+		if (slot == NULL ||
+		    (owner = claim_of(s, slot, source, c->label)) == BAN_NO_OWNER)
+			continue;
+		ended++;
+		ban_service_del_claim(s, slot, owner, source, c->label);
+		/* the ban may hold more claims of this source */
+		c->place--;
+	}
+	c->flushed += ended;
+	/* the answer waits until the journal has it: for the next call */
+	if (ended > 0)
+		return 0;
+	finish(c, reply);
+	reply->entry.packets = c->flushed;
+	return 1;
+}
+
 static int
 next_event(struct ban_service *s, struct ban_cursor *c,
     struct ban_reply *reply)
@@ -395,7 +433,7 @@ next_event(struct ban_service *s, struct ban_cursor *c,
 	struct error err;
 	int code = 0;
 
-	if (c->left > 0 && s->journal != NULL && !s->journal_lost) {
+	if (c->left > 0 && ban_service_journal_usable(s)) {
 		code = ban_journal_next_event(s->journal,
 		    c->net.addr.family != 0 ? &c->net : NULL, &c->event_id, &h,
 		    &err);
@@ -421,6 +459,8 @@ ban_service_next(struct ban_service *s, struct ban_cursor *cursor,
 	reply->id = cursor->id;
 	reply->flags = BAN_REP_MORE;
 	switch (cursor->op) {
+	case BAN_OP_FLUSH:
+		return next_flush(s, cursor, reply);
 	case BAN_OP_LIST:
 		return next_ban(s, cursor, reply);
 	case BAN_OP_HISTORY:

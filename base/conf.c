@@ -275,16 +275,57 @@ strings_add(struct strings *list, struct arena *a, struct span text)
 	return 0;
 }
 
+bool
+conf_is_host_name(struct span s)
+{
+	size_t labels = 0;
+	bool number = true;
+
+	if (s.len > 0 && s.ptr[s.len - 1] == '.')
+		s.len--;
+	if (s.len == 0 || s.len > 253)
+		return false;
+	for (;;) {
+		size_t n = span_find(s, '.');
+
+		if (n == 0 || n > 63 || s.ptr[0] == '-' || s.ptr[n - 1] == '-')
+			return false;
+		number = true;
+		for (size_t i = 0; i < n; i++) {
+			char c = s.ptr[i];
+			bool digit = c >= '0' && c <= '9';
+
+			if (!digit && !(c >= 'a' && c <= 'z') &&
+			    !(c >= 'A' && c <= 'Z') && c != '-' && c != '_')
+				return false;
+			number &= digit;
+		}
+		labels++;
+		if (n == s.len)
+			return labels > 1 && !number;
+		s = span_from(s, n + 1);
+	}
+}
+
+/* names NULL: none may stand here */
 static const char *
-nets_add(struct netset *set, struct span words)
+nets_add(struct netset *set, struct strings *names, struct arena *a,
+    struct span words)
 {
 	while (words.len > 0) {
 		struct span w = conf_next_word(&words);
 		struct network n;
 		bool excluded = w.ptr[0] == '!';
 
+		if (names != NULL && conf_is_host_name(w) &&
+		    !network_parse(w, &n)) {
+			if (strings_add(names, a, w) != 0)
+				return "out of memory";
+			continue;
+		}
 		if (!network_parse(span_from(w, excluded), &n))
-			return "not a network";
+			return names != NULL ? "neither a network nor a host name" :
+			    "not a network";
 		n.excluded = excluded;
 		if (netset_add(set, &n) != 0)
 			return "out of memory";
@@ -332,7 +373,12 @@ setting_store(const struct setting *s, void *target, struct span v,
 				return "out of memory";
 		return NULL;
 	case SETTING_NETS:
-		return nets_add(field, v);
+		return nets_add(field, NULL, a, v);
+	case SETTING_HOSTS: {
+		struct hosts *hosts = field;
+
+		return nets_add(&hosts->nets, &hosts->names, a, v);
+	}
 	case SETTING_ENUM:
 		for (const struct setting_choice *c = s->choices; c->name != NULL;
 		     c++)

@@ -59,12 +59,18 @@ enum setting_type {
 	SETTING_STRING,   /* const char *, the whole value */
 	SETTING_STRINGS,  /* struct strings, words, each line appends */
 	SETTING_NETS,     /* struct netset, words, "!net" excludes, appends */
+	SETTING_HOSTS,    /* struct hosts: as SETTING_NETS, and host names */
 	SETTING_ENUM,     /* int, one of choices */
 };
 
 struct strings {
 	const char **items;
 	size_t count, alloc;
+};
+
+struct hosts {
+	struct netset nets;
+	struct strings names;
 };
 
 struct setting_choice {
@@ -95,6 +101,9 @@ enum conf_result conf_apply(const struct conf_line *line,
     const struct settings_room *rooms, size_t n_rooms, struct arena *a,
     struct diags *diags);
 
+/* Could this be the name of a host in DNS (RFC 1123 2.1)? Letters, digits,
+ * hyphens and underscores in two labels at least, the last not a number. */
+bool conf_is_host_name(struct span s);
 bool conf_parse_bool(struct span s, bool *ret_value);
 bool conf_parse_int(struct span s, int64_t *ret_value);
 bool conf_parse_size(struct span s, int64_t *ret_bytes);

@@ -29,8 +29,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fake == NULL || ban_service_new(&policy, NULL, &sink, fake_log, fake,
 	    &s, &err) < 0)
 		abort();
-	for (size_t i = 0; i < policy.allow.count; i++)
-		netset_add(&fake->forbidden, &policy.allow.nets[i]);
+	for (size_t i = 0; i < policy.allow.nets.count; i++)
+		netset_add(&fake->forbidden, &policy.allow.nets.nets[i]);
 	ban_service_set_time(s, 1700000000, 1000);
 	source = size > 0 ? data[0] % 3 : 0;
 	for (size_t at = 1; at < size; at += BAN_REQUEST_SIZE) {

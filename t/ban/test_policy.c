@@ -100,12 +100,15 @@ test_admit(void)
 		{ "fe80::1", BAN_REFUSED_ALLOWED },
 		{ "ff02::1", BAN_REFUSED_ALLOWED },
 		{ "2001:db8:77::5", BAN_REFUSED_ALLOWED },
+		{ "64:ff9b::c000:201", BAN_REFUSED_ALLOWED },
+		{ "64:ff9b:1:2::3", BAN_REFUSED_ALLOWED },
+		{ "2001:0:c000:201::1", BAN_REFUSED_ALLOWED },
 	};
 	struct ban_policy p;
 	struct diags d;
 	struct network n, wide;
 
-	parse("ban_allow 192.0.2.0/24 2001:db8:77::1\n"
+	parse("ban_allow 192.0.2.0/24 mail.example.org 2001:db8:77::1\n"
 	    "mynetworks !10.9.0.0/16 10.0.0.0/8\n"
 	    "trusted_networks 198.51.100.1\n", &p, &d);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

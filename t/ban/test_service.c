@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ban/lease.h"
 #include "t/ban/fake.h"
 #include "t/tap.h"
 
@@ -275,26 +276,80 @@ test_limits(void)
 	at(now + 86401);
 	tap_is_int(timeout_of("203.0.113.9", 0), -1, "and over at its time");
 
-	/* what the daemon resolved */
-	add(1, "198.51.100.7", BAN_MAIL, 600);
-	tap_is_int(ask(1, BAN_OP_ALLOW, "198.51.100.0/24", 0, 300, "", 0).result,
-	    BAN_OK, "allow for a while");
-	tap_is_int(timeout_of("198.51.100.7", 0), -1, "releases");
-	tap_is_int(add(1, "198.51.100.8", BAN_MAIL, 60), BAN_REFUSED_ALLOWED,
-	    "refuses");
-	at(now + 301);
-	tap_is_int(add(1, "198.51.100.8", BAN_MAIL, 60), BAN_OK, "until it ends");
-	tap_is_int(ask(1, BAN_OP_ALLOW, "198.0.0.0/8", 0, 300, "", 0).result,
-	    BAN_REFUSED_LIMIT, "but not for half of the internet");
-	tap_is_int(ask(0, BAN_OP_ALLOW, "0.0.0.0/1", 0, 300, "", 0).result,
-	    BAN_REFUSED_RIGHTS, "a right of its own");
-
+	add(1, "198.51.100.8", BAN_MAIL, 60);
 	struct netset own = { 0 };
 	network_parse(SPAN_LIT("198.51.100.8"), &n);
 	netset_add(&own, &n);
 	ban_service_set_own(service, &own);
 	netset_done(&own);
 	tap_is_int(timeout_of("198.51.100.8", 0), -1, "own addresses are released");
+	close_service();
+	unlink(path);
+}
+
+/* What the daemon resolved from names. */
+static void
+test_allow(void)
+{
+	const char *a = "198.51.100.7", *six = "2001:db8:7::25";
+	char text[32];
+	int ok = 0;
+
+	open_service("ban_allow_time 10m\n"
+	    "ban_source milter scopes=mail rights=add,allow per_minute=100000\n"
+	    "ban_source fail2ban scopes=mail,host login=yes rights=add\n"
+	    "ban_source admin scopes=mail,host rights=all per_minute=100000\n");
+	at(1700000000);
+	add(ADMIN, a, BAN_BOTH, 600);
+	add(MILTER, six, BAN_MAIL, 600);
+	add(MILTER, "198.51.0.0/16", BAN_MAIL, 600);
+	tap_is_int(ask(MILTER, BAN_OP_ALLOW, a, 0, 300, "", 0).entry.scope,
+	    BAN_MAIL, "the milter allows for mail");
+	tap_is_int(timeout_of(a, 0), -1, "which releases");
+	tap_is_int(timeout_of("198.51.0.0/16", 0), -1, "and a network around it");
+	tap_is_int(timeout_of(a, 2), 600, "the ban from logins stays");
+	tap_is_int(add(MILTER, a, BAN_MAIL, 60), BAN_REFUSED_ALLOWED,
+	    "it cannot be banned for mail");
+	tap_is_int(add(ADMIN, "198.51.100.0/24", BAN_MAIL, 60),
+	    BAN_REFUSED_ALLOWED, "nor by a network around it");
+	tap_is_int(add(MILTER, "198.51.100.8", BAN_MAIL, 60), BAN_OK,
+	    "its neighbour can");
+	tap_is_int(add(FAIL2BAN, a, BAN_HOST, 900), BAN_OK,
+	    "and who guesses passwords is still shut out of logins");
+	tap_is_int(timeout_of(a, 2), 900, "of logins");
+	tap_is_int(timeout_of(a, 0), -1, "and of logins only");
+	ask(MILTER, BAN_OP_ALLOW, "2001:db8:7::1", 0, 300, "", 0);
+	tap_is_int(timeout_of("2001:db8:7::/64", 1), -1, "IPv6 by /64");
+	tap_is_int(ask(MILTER, BAN_OP_ALLOW, "::ffff:198.51.100.8", 0, 300, "",
+	    0).result, BAN_OK, "a mapped address");
+	tap_is_int(timeout_of("198.51.100.8", 0), -1, "is the IPv4 address");
+	at(now + 200);
+	tap_is_int((long long)ask(MILTER, BAN_OP_ALLOW, a, 0, 1, "",
+	    0).result, BAN_OK, "renewed for less");
+	at(now + 99);
+	tap_is_int(add(MILTER, a, BAN_MAIL, 60), BAN_REFUSED_ALLOWED,
+	    "is not shorter for it");
+	at(now + 1);
+	tap_is_int(add(MILTER, a, BAN_MAIL, 60), BAN_OK,
+	    "what nobody renews ends");
+	tap_is_int((long long)ask(MILTER, BAN_OP_ALLOW, a, 0, 10 * 366 * 86400,
+	    "", 0).entry.remaining_sec, 600, "nobody allows for years");
+	tap_is_int(ask(ADMIN, BAN_OP_ALLOW, a, 0, 300, "", 0).entry.scope,
+	    BAN_BOTH, "the administrator allows for logins, too");
+	tap_is_int(timeout_of(a, 2), -1, "which releases there");
+	tap_is_int(ask(MILTER, BAN_OP_ALLOW, "198.51.100.0/24", 0, 300, "",
+	    0).result, BAN_REFUSED_INVALID, "whole networks are not allowed so");
+	tap_is_int(ask(FAIL2BAN, BAN_OP_ALLOW, a, 0, 300, "", 0).result,
+	    BAN_REFUSED_RIGHTS, "a right of its own");
+	for (int i = 0; i < 5000; i++) {
+		snprintf(text, sizeof(text), "203.%d.%d.9", i >> 8, i & 255);
+		ok += ask(MILTER, BAN_OP_ALLOW, text, 0, 5, "", 0).result == BAN_OK;
+	}
+	/* one is still there, what has ended gave way */
+	tap_is_int(ok, BAN_LEASES_MAX - 1, "so many at once, no more");
+	at(now + 6);
+	tap_is_int(ask(MILTER, BAN_OP_ALLOW, "203.0.113.200", 0, 5, "", 0).result,
+	    BAN_OK, "those that ended make room");
 	close_service();
 	unlink(path);
 }
@@ -412,6 +467,7 @@ main(void)
 	test_scopes();
 	test_claims();
 	test_limits();
+	test_allow();
 	test_kernel();
 	test_journal();
 	snprintf(command, sizeof(command), "rm -rf '%s'", dir);

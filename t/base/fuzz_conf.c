@@ -14,6 +14,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const char *s;
 		struct strings words;
 		struct netset nets;
+		struct hosts hosts;
 		int choice;
 	} target = { 0 };
 	static const struct setting_choice choices[] = { { "a", 1 }, { "b", 2 },
@@ -27,6 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{ "str", SETTING_STRING, offsetof(struct target, s), 0, 0, NULL, "" },
 		{ "words", SETTING_STRINGS, offsetof(struct target, words), 0, 0, NULL, "" },
 		{ "nets", SETTING_NETS, offsetof(struct target, nets), 0, 0, NULL, "" },
+		{ "hosts", SETTING_HOSTS, offsetof(struct target, hosts), 0, 0, NULL, "" },
 		{ "enum", SETTING_ENUM, offsetof(struct target, choice), 0, 0, choices, "" },
 		{ 0 },
 	};
@@ -49,6 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		buf_done(&out);
 	}
 	netset_done(&target.nets);
+	netset_done(&target.hosts.nets);
 	arena_free(a);
 	return 0;
 }

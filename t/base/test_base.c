@@ -139,6 +139,57 @@ struct room {
 };
 
 static void
+test_hosts(void)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} cases[] = {
+		{ "mail.example.org", true }, { "mail.example.org.", true },
+		{ "a.b", true }, { "1.2.3.de", true }, { "_x.example.org", true },
+		{ "xn--mller-kva.example", true }, { "mail-1.example.org", true },
+		{ "localhost", false }, { "", false }, { ".", false },
+		{ "192.0.2.1", false }, { "999.1.1.1", false }, { "10.1", false },
+		{ ".example.org", false }, { "a..b", false }, { "-a.b", false },
+		{ "a-.b", false }, { "a b.c", false }, { "a.b/24", false },
+		{ "*.example.org", false }, { "m\xC3\xBCller.example", false },
+		{ "!mail.example.org", false },
+	};
+	static const struct setting table[] = {
+		{ "allow", SETTING_HOSTS, 0, 0, 0, NULL, "" }, { 0 },
+	};
+	struct hosts hosts = { 0 };
+	struct settings_room rooms[] = { { table, &hosts } };
+	struct arena *a = arena_new(1 << 20);
+	struct conf_lines lines;
+	struct diags diags;
+	struct buf out;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		tap_is_int(conf_is_host_name(span_cstr(cases[i].text)),
+		    cases[i].want, cases[i].text);
+	diags_init(&diags, a);
+	conf_parse(a, "f", SPAN_LIT("allow 192.0.2.0/24 mail.example.org !10.1.0.0/99\n"
+	    "allow mx.example.org 2001:db8::1\nallow nonsense\n"
+	    "allow !mail.example.org\n"), &lines, &diags, NULL);
+	for (size_t i = 0; i < lines.count; i++)
+		conf_apply(&lines.lines[i], rooms, 1, a, &diags);
+	tap_is_int((long long)hosts.nets.count, 2, "networks");
+	tap_is_int((long long)hosts.names.count, 2, "and names");
+	tap_is_str(hosts.names.items[1], "mx.example.org", "as written");
+	buf_init(&out, 1 << 16);
+	diags_format(&diags, DIAG_NOTE, &out);
+	tap_is_str(out.ptr,
+	    "f:1: allow: neither a network nor a host name: \"192.0.2.0/24 mail.example.org !10.1.0.0/99\"\n"
+	    "f:3: allow: neither a network nor a host name: \"nonsense\"\n"
+	    "f:4: allow: neither a network nor a host name: \"!mail.example.org\"\n",
+	    "each fault with file and line");
+	buf_done(&out);
+	netset_done(&hosts.nets);
+	arena_free(a);
+}
+
+static void
 test_conf(void)
 {
 	static const struct setting table[] = {
@@ -257,5 +308,6 @@ main(void)
 	test_escape();
 	test_netaddr();
 	test_conf();
+	test_hosts();
 	return tap_done();
 }

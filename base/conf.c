@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/conf.h"
 
 struct span
@@ -293,12 +294,10 @@ conf_is_host_name(struct span s)
 		number = true;
 		for (size_t i = 0; i < n; i++) {
 			char c = s.ptr[i];
-			bool digit = c >= '0' && c <= '9';
 
-			if (!digit && !(c >= 'a' && c <= 'z') &&
-			    !(c >= 'A' && c <= 'Z') && c != '-' && c != '_')
+			if (!ascii_is_alnum(c) && c != '-' && c != '_')
 				return false;
-			number &= digit;
+			number &= ascii_is_digit(c);
 		}
 		labels++;
 		if (n == s.len)

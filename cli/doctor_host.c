@@ -545,6 +545,7 @@ doctor_host(const struct doctor_options *o)
 	check_fail2ban(&h);
 	check_units(&h);
 	ban_policy_done(&h.policy);
+	milter_settings_done(&h.milter);
 	arena_free(h.arena);
 	return h.well;
 }

@@ -127,6 +127,7 @@ cli_engine_load(const struct judge_options *o, bool keep_going,
 	r = engine_load(&eo, diags, ret_engine, err);
 	if (r == 0 && eo.config != NULL)
 		milter_settings_check(&daemon, eo.config, diags);
+	milter_settings_done(&daemon);
 	return r;
 }
 

@@ -88,6 +88,7 @@ state_paths(struct state *s, const struct state_options *o)
 			    slash != NULL ? (int)(slash - o->db) + 1 : 0, o->db);
 		}
 	}
+	milter_settings_done(&ms);
 	scoring_settings_done(&ss);
 	arena_free(a);
 	return code;

@@ -266,6 +266,9 @@ open_server(struct life *l)
 		s->banfeed = NULL;
 		log_fault("ban-helper", "fault=ban error=\"%s\"", err.text);
 	}
+	if (strcmp(ms->ban_socket, SETTINGS_NONE) != 0 &&
+	    allowfeed_new(ms->ban_socket, s->current, &s->allowfeed, &err) != 0)
+		log_fault("ban-helper", "fault=ban error=\"%s\"", err.text);
 	return EX_OK;
 }
 
@@ -337,6 +340,7 @@ reload(struct life *l)
 	else {
 		note_unchangeable(&l->early, &fresh->settings);
 		apply_log_settings(&l->server, &fresh->settings);
+		allowfeed_set(l->server.allowfeed, fresh);
 		server_swap(&l->server, fresh);
 		malloc_trim(0);
 		log_write(LOG_NOTICE, "reloaded");
@@ -612,6 +616,7 @@ daemon_run(const struct daemon_options *options)
 		unlink(l->socket_path);
 	if (l->control_fd >= 0)
 		unlink(l->early.control_socket);
+	milter_settings_done(&l->early);
 	arena_free(a);
 	free(l);
 	return code;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "db/store.h"
+#include "milter/allowfeed.h"
 #include "milter/banfeed.h"
 #include "milter/snapshot.h"
 #include "milter/strikes.h"
@@ -21,6 +22,7 @@ struct server {
 	const char *store_why; /* why there is none */
 	struct strikes *strikes;
 	struct banfeed *banfeed; /* NULL: no reports */
+	struct allowfeed *allowfeed; /* NULL likewise */
 	char host[256];		 /* name of this host */
 	atomic_uint in_flight;	 /* messages between MAIL and their reply */
 	atomic_bool stopping;	 /* SIGTERM came: no new messages */

@@ -59,6 +59,11 @@ const struct setting milter_settings_table[] = {
 	    "what becomes of a message that could not be scored" },
 	{ "action", SETTING_ENUM, AT(action), 0, 0, action_words,
 	    "act on verdicts, or observe: judge and log only" },
+	{ "ban_allow", SETTING_HOSTS, AT(ban_allow), 0, 0, NULL,
+	    "networks and hosts that are never banned" },
+	{ "ban_allow_refresh", SETTING_DURATION, AT(ban_allow_refresh), 1000,
+	    5 * 60 * 1000, NULL,
+	    "names in ban_allow are not looked up more often" },
 	{ "ban_strikes", SETTING_INT, AT(ban_strikes), 0, 64, NULL,
 	    "rejected messages before a client is reported; 0: never" },
 	{ "ban_window", SETTING_DURATION, AT(ban_window), 1000,
@@ -101,6 +106,7 @@ milter_settings_init(struct milter_settings *s)
 		.ban_socket = BAN_SOCKET_MILTER,
 		.on_failure = ON_FAILURE_ACCEPT,
 		.action = ACT_VERDICT,
+		.ban_allow_refresh = 60 * 1000,
 		.ban_strikes = 5,
 		.ban_window = 10 * 60 * 1000,
 		.ban_time = 60 * 60 * 1000,
@@ -113,6 +119,12 @@ milter_settings_init(struct milter_settings *s)
 		.message_memory = 80 << 20,
 		.stop_timeout = 30 * 1000,
 	};
+}
+
+void
+milter_settings_done(struct milter_settings *s)
+{
+	netset_done(&s->ban_allow.nets);
 }
 
 static bool
@@ -212,6 +224,9 @@ milter_settings_check(const struct milter_settings *s, const char *file,
 	if (!milter_listen_parse(s->listen, conn, &path))
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "listen: not unix:PATH or inet:PORT@HOST: \"%s\"", s->listen);
+	if (s->ban_allow.names.count > BAN_ALLOW_NAMES_MAX)
+		diag_add(diags, DIAG_ERROR, file, 0,
+		    "ban_allow: more than %d names", BAN_ALLOW_NAMES_MAX);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		const char *value;
 

@@ -26,6 +26,8 @@ struct milter_settings {
 	int on_failure;		    /* enum on_failure */
 	int action;		    /* ACT_VERDICT or ACT_OBSERVE */
 
+	struct hosts ban_allow;	    /* names here, networks at the helper */
+	int64_t ban_allow_refresh;  /* ms: shortest time between lookups */
 	int64_t ban_strikes;	    /* rejects before a report */
 	int64_t ban_window;	    /* ms in which they must fall */
 	int64_t ban_time;	    /* ms asked for */
@@ -43,7 +45,11 @@ struct milter_settings {
 
 extern const struct setting milter_settings_table[];
 
+/* Most names of ban_allow: each costs two questions a minute. */
+enum { BAN_ALLOW_NAMES_MAX = 256 };
+
 void milter_settings_init(struct milter_settings *s);
+void milter_settings_done(struct milter_settings *s);
 /* What single values cannot say. */
 void milter_settings_check(const struct milter_settings *s, const char *file,
     struct diags *diags);

@@ -69,6 +69,7 @@ snapshot_free(struct snapshot *s)
 	shared_dns_unref(s->dns);
 	if (s->engine != NULL)
 		engine_unref(s->engine);
+	milter_settings_done(&s->settings);
 	free(s);
 }
 
@@ -115,6 +116,12 @@ snapshot_load(const struct snapshot_options *o, const struct snapshot *old,
 	}
 	*ret_snapshot = s;
 	return 0;
+}
+
+struct dns *
+snapshot_dns(const struct snapshot *s)
+{
+	return s->dns->dns;
 }
 
 struct snapshot *

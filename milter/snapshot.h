@@ -35,6 +35,8 @@ int snapshot_load(const struct snapshot_options *options,
     const struct snapshot *old, struct diags *diags,
     struct snapshot **ret_snapshot, struct error *err);
 struct snapshot *snapshot_ref(struct snapshot *s);
+/* NULL: offline. Lives as long as the snapshot. */
+struct dns *snapshot_dns(const struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL is allowed */
 
 #endif

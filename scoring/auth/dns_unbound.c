@@ -44,6 +44,10 @@ struct dns_unbound {
 	int stop_fd;
 };
 
+/* "no such name" is believed for at most so many seconds */
+#define NEGATIVE_TTL "900"
+enum { NEGATIVE_TTL_SEC = 900 };
+
 static const struct {
 	const char *option, *value;
 } options[] = {
@@ -63,7 +67,7 @@ static const struct {
 	/* a resolver that recurses for us may well take half a second: asking
 	 * again after 376 ms, the default, throws that answer away */
 	{ "unknown-server-time-limit:", "1000" },
-	{ "cache-max-negative-ttl:", "900" },
+	{ "cache-max-negative-ttl:", NEGATIVE_TTL },
 	{ "edns-buffer-size:", "1232" },
 	{ "use-syslog:", "no" },
 };
@@ -123,6 +127,9 @@ take_result(struct dns_query *q, int err, const struct ub_result *r)
 	}
 	ans->secure = r->secure != 0;
 	ans->ttl_sec = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+	/* the library invents a TTL of hours for a "no" without SOA */
+	if (!r->havedata && ans->ttl_sec > NEGATIVE_TTL_SEC)
+		ans->ttl_sec = NEGATIVE_TTL_SEC;
 	if (r->nxdomain || r->rcode == 3) {
 		ans->status = DNS_NXDOMAIN;
 		return;

@@ -50,7 +50,7 @@ struct client { /* of TCP */
 
 struct dns_server {
 	int udp, tcp, stop;
-	unsigned port;
+	unsigned port, wanted_port;
 	pthread_t thread;
 	struct dns *zone;
 	struct rule rules[MAX_RULES];
@@ -163,6 +163,23 @@ rule_for(struct dns_server *s, const char *name, enum behaviour what)
 }
 
 /* The answer to one query, complete. False: none at all. */
+/* RFC 2308 3: how long "no" may be believed stands in the zone's SOA. */
+static void
+put_soa(struct buf *out, unsigned ttl)
+{
+	buf_add_char(out, 0);
+	put16(out, 6);
+	put16(out, 1);
+	put16(out, ttl >> 16);
+	put16(out, ttl & 0xFFFF);
+	put16(out, 22);
+	put16(out, 0); /* two root names */
+	for (int i = 0; i < 5; i++) { /* serial ... minimum */
+		put16(out, ttl >> 16);
+		put16(out, ttl & 0xFFFF);
+	}
+}
+
 static bool
 answer(struct dns_server *s, const uint8_t *query, size_t len, bool udp,
     struct buf *out, int64_t *ret_delay_us)
@@ -172,8 +189,9 @@ answer(struct dns_server *s, const uint8_t *query, size_t len, bool udp,
 	const struct dns_answer *a;
 	char name[DNS_NAME_TEXT], owner[DNS_NAME_TEXT];
 	size_t pos = 12, question_end;
-	unsigned type, rcode = 0, count = 0, flags = 0x8580;
+	unsigned type, rcode = 0, count = 0, authority = 0, flags = 0x8580;
 	struct rule *r;
+	bool negative;
 
 	if (len < 12 || !dns_wire_name(q, &pos, name) || pos + 4 > len)
 		return false;
@@ -222,15 +240,20 @@ answer(struct dns_server *s, const uint8_t *query, size_t len, bool udp,
 		put_record(out, r->target, DNS_A, s->ttl, &lie);
 		count++;
 	}
+	negative = a->status == DNS_NXDOMAIN || a->status == DNS_NODATA;
 	dns_session_free(session);
 	if ((r = rule_for(s, name, RCODE)) != NULL) {
 		rcode = r->value;
 		count = 0;
 	}
+	if (r == NULL && negative) {
+		put_soa(out, s->ttl);
+		authority = 1;
+	}
 	if (udp && (rule_for(s, name, TC) != NULL || out->len > 1232)) {
 		flags |= 0x0200;
 		out->len = question_end;
-		count = 0;
+		count = authority = 0;
 	}
 	if (out->failed || out->len < 12)
 		return false;
@@ -240,6 +263,7 @@ answer(struct dns_server *s, const uint8_t *query, size_t len, bool udp,
 	out->ptr[5] = 1;
 	out->ptr[6] = (char)(count >> 8);
 	out->ptr[7] = (char)count;
+	out->ptr[9] = (char)authority;
 	if (rule_for(s, name, WRONGID) != NULL)
 		out->ptr[0] ^= 0x55;
 	if (rule_for(s, name, WRONGNAME) != NULL)
@@ -435,7 +459,8 @@ add_rule(struct dns_server *s, struct span line)
 	struct rule *r = &s->rules[s->rule_count];
 
 	snprintf(text, sizeof(text), "%.*s", SPAN_ARG(line));
-	if (sscanf(text, "! ttl %u", &s->ttl) == 1)
+	if (sscanf(text, "! ttl %u", &s->ttl) == 1 ||
+	    sscanf(text, "! port %u", &s->wanted_port) == 1)
 		return true;
 	if (sscanf(text, "! log %255s", value) == 1) {
 		s->log = fopen(value, "w");
@@ -497,7 +522,9 @@ dns_server_start(struct span zone)
 	for (int i = 0; i < 20 && s->port == 0; i++) {
 		s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		s->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		at.sin_port = 0;
+		setsockopt(s->tcp, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 },
+		    sizeof(int));
+		at.sin_port = htons((uint16_t)s->wanted_port);
 		if (bind(s->udp, (struct sockaddr *)&at, sizeof(at)) == 0 &&
 		    getsockname(s->udp, (struct sockaddr *)&at, &len) == 0 &&
 		    bind(s->tcp, (struct sockaddr *)&at, sizeof(at)) == 0 &&

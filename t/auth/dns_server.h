@@ -17,6 +17,7 @@
  *   ! NAME flip          one record at a time, another at each query
  *   ! ttl N              of everything (default 300)
  *   ! log PATH           "NAME TYPE" (a number) of each query, a line each
+ *   ! port N             this one, as a server had it that was here before
  */
 #ifndef T_AUTH_DNS_SERVER_H
 #define T_AUTH_DNS_SERVER_H

@@ -63,6 +63,11 @@ test_check(void)
 		  "f:0: state_dir: not an absolute path: \"none\"\n" },
 		{ "on_failure discard", "\non_failure discard\n",
 		  "f:2: on_failure: not one of the known words: \"discard\"\n" },
+		{ "networks and names in ban_allow",
+		  "ban_allow 192.0.2.0/24 mail.example.org\n", "" },
+		{ "nonsense in ban_allow", "ban_allow nonsense\n",
+		  "f:1: ban_allow: neither a network nor a host name: "
+		  "\"nonsense\"\n" },
 		{ "ban_time too long for ipset", "ban_time 4w\n",
 		  "f:1: ban_time: out of range: \"4w\"\n" },
 	};
@@ -87,6 +92,7 @@ test_check(void)
 		diags_format(&d, DIAG_ERROR, &out);
 		tap_is_str(out.ptr, rows[i].want, rows[i].label);
 		buf_done(&out);
+		milter_settings_done(&s);
 		arena_free(a);
 	}
 }

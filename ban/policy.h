@@ -42,7 +42,7 @@ struct ban_policy {
 	const char *state_dir;
 	const char *user;
 	/* ban_allow, mynetworks, trusted_networks; names are the daemon's */
-	struct hosts allow;
+	struct conf_hosts allow;
 	int64_t allow_ms;
 	struct strings times;
 	int64_t forget_ms;

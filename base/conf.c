@@ -374,7 +374,7 @@ setting_store(const struct setting *s, void *target, struct span v,
 	case SETTING_NETS:
 		return nets_add(field, NULL, a, v);
 	case SETTING_HOSTS: {
-		struct hosts *hosts = field;
+		struct conf_hosts *hosts = field;
 
 		return nets_add(&hosts->nets, &hosts->names, a, v);
 	}

@@ -59,7 +59,7 @@ enum setting_type {
 	SETTING_STRING,   /* const char *, the whole value */
 	SETTING_STRINGS,  /* struct strings, words, each line appends */
 	SETTING_NETS,     /* struct netset, words, "!net" excludes, appends */
-	SETTING_HOSTS,    /* struct hosts: as SETTING_NETS, and host names */
+	SETTING_HOSTS,    /* struct conf_hosts: as SETTING_NETS, and host names */
 	SETTING_ENUM,     /* int, one of choices */
 };
 
@@ -68,7 +68,7 @@ struct strings {
 	size_t count, alloc;
 };
 
-struct hosts {
+struct conf_hosts {
 	struct netset nets;
 	struct strings names;
 };

@@ -26,7 +26,7 @@ struct milter_settings {
 	int on_failure;		    /* enum on_failure */
 	int action;		    /* ACT_VERDICT or ACT_OBSERVE */
 
-	struct hosts ban_allow;	    /* names here, networks at the helper */
+	struct conf_hosts ban_allow;	    /* names here, networks at the helper */
 	int64_t ban_allow_refresh;  /* ms: shortest time between lookups */
 	int64_t ban_strikes;	    /* rejects before a report */
 	int64_t ban_window;	    /* ms in which they must fall */

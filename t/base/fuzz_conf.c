@@ -14,7 +14,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const char *s;
 		struct strings words;
 		struct netset nets;
-		struct hosts hosts;
+		struct conf_hosts hosts;
 		int choice;
 	} target = { 0 };
 	static const struct setting_choice choices[] = { { "a", 1 }, { "b", 2 },

@@ -158,7 +158,7 @@ test_hosts(void)
 	static const struct setting table[] = {
 		{ "allow", SETTING_HOSTS, 0, 0, 0, NULL, "" }, { 0 },
 	};
-	struct hosts hosts = { 0 };
+	struct conf_hosts hosts = { 0 };
 	struct settings_room rooms[] = { { table, &hosts } };
 	struct arena *a = arena_new(1 << 20);
 	struct conf_lines lines;

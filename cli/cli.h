@@ -121,6 +121,9 @@ const char *cli_config_path(const struct judge_options *o);
  * checked, but mean nothing here. As engine_load(). */
 int cli_engine_load(const struct judge_options *o, bool keep_going,
     struct diags *diags, struct engine **ret_engine, struct error *err);
+/* The same with a file of tuned scores in the place of that in force */
+int cli_engine_load_tuned(const struct judge_options *o, const char *tuned,
+    struct diags *diags, struct engine **ret_engine, struct error *err);
 /* The same for a verb that judges: faults are printed to stderr and the
  * exit code is returned. */
 int cli_load_engine(const struct judge_options *o, struct engine **ret_engine);

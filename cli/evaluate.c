@@ -6,7 +6,6 @@
  * The same order gives the same figures: no clock, no random number and no
  * network enters (the time used is the one exception, and only reported).
  */
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -19,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/evaluate.h"
 #include "cli/mail.h"
+#include "cli/scratch.h"
 #include "scoring/learn/model.h"
 
 enum feedback { FEEDBACK_IMMEDIATE, FEEDBACK_DELAYED, FEEDBACK_PARTIAL,
@@ -60,7 +60,7 @@ struct evaluation {
 	struct waiting *ring;
 	size_t ring_size;
 	size_t labelled;
-	char dir[PATH_MAX]; /* of the temporary database; "" none */
+	struct scratch scratch;
 	int64_t cpu_us;
 	bool progress;
 };
@@ -171,12 +171,12 @@ learn(struct evaluation *ev, struct waiting *w)
 		return cli_fail(EX_SOFTWARE, "a sample does not unpack");
 	model_writer_learn(ev->writer, &s, w->spam ? MODEL_SPAM : MODEL_HAM, 1, 0);
 	ev->labelled++;
-	if (w->id_count > 0 && ev->rt.store != NULL) {
-		store_reputation_add(ev->rt.store, w->ids, w->id_count,
+	if (w->id_count > 0 && ev->scratch.store != NULL) {
+		store_reputation_add(ev->scratch.store, w->ids, w->id_count,
 		    w->spam ? 0 : 1, w->spam ? 1 : 0, w->author, w->time);
 		/* the next verdict must see it, or the figures would depend
 		 * on how fast the disk is */
-		if (store_flush(ev->rt.store, &err) != 0)
+		if (store_flush(ev->scratch.store, &err) != 0)
 			return cli_fail(EX_IOERR, "%s", err.text);
 	}
 	return EX_OK;
@@ -450,11 +450,6 @@ static int
 rules_open(struct evaluation *ev)
 {
 	struct judge_options o = ev->o->judge;
-	const char *tmp = getenv("TMPDIR");
-	struct store_options so = { .mode = STORE_WRITE, .max_queue = 100000,
-		.busy_ms = 1000 };
-	char path[PATH_MAX + 16];
-	struct error err;
 	int code;
 
 	/* the answers come from the file or not at all: figures must be the
@@ -466,36 +461,12 @@ rules_open(struct evaluation *ev)
 	if (code != EX_OK)
 		return code;
 	engine_limits(ev->rt.engine, &ev->limits);
-	snprintf(ev->dir, sizeof(ev->dir), "%s/spamscore-evaluate.XXXXXX",
-	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
-	if (mkdtemp(ev->dir) == NULL) {
-		ev->dir[0] = '\0';
-		return cli_fail(EX_CANTCREAT, "no temporary directory: %s",
-		    strerror(errno));
-	}
-	snprintf(path, sizeof(path), "%s/db", ev->dir);
-	so.path = path;
-	if (store_open(&so, &ev->rt.store, &err) != 0)
-		return cli_fail(EX_CANTCREAT, "%s", err.text);
-	ev->rt.sources.store = ev->rt.store;
+	code = scratch_open(&ev->scratch, "evaluate");
+	if (code != EX_OK)
+		return code;
+	ev->rt.sources.store = ev->scratch.store;
 	ev->rt.sources.store_why = NULL;
 	return EX_OK;
-}
-
-/* Ours alone, made by mkdtemp: whatever the store left there goes */
-static void
-directory_remove(struct evaluation *ev)
-{
-	DIR *d = ev->dir[0] != '\0' ? opendir(ev->dir) : NULL;
-	struct dirent *e;
-
-	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			unlinkat(dirfd(d), e->d_name, 0);
-	closedir(d);
-	rmdir(ev->dir);
 }
 
 static int
@@ -528,7 +499,7 @@ evaluation_done(struct evaluation *ev)
 	model_writer_free(ev->writer);
 	if (!ev->o->no_rules)
 		runtime_close(&ev->rt);
-	directory_remove(ev);
+	scratch_close(&ev->scratch);
 }
 
 static int

@@ -103,9 +103,10 @@ cli_config_path(const struct judge_options *o)
 	return access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
 }
 
-int
-cli_engine_load(const struct judge_options *o, bool keep_going,
-    struct diags *diags, struct engine **ret_engine, struct error *err)
+static int
+engine_load_with(const struct judge_options *o, bool keep_going,
+    const char *tuned, struct diags *diags, struct engine **ret_engine,
+    struct error *err)
 {
 	struct milter_settings daemon;
 	struct settings_room room = { milter_settings_table, &daemon };
@@ -120,6 +121,7 @@ cli_engine_load(const struct judge_options *o, bool keep_going,
 		.room_count = 1,
 		.foreign_prefix = "ban_",
 		.keep_going = keep_going,
+		.tuned = tuned,
 	};
 	int r;
 
@@ -129,6 +131,20 @@ cli_engine_load(const struct judge_options *o, bool keep_going,
 		milter_settings_check(&daemon, eo.config, diags);
 	milter_settings_done(&daemon);
 	return r;
+}
+
+int
+cli_engine_load(const struct judge_options *o, bool keep_going,
+    struct diags *diags, struct engine **ret_engine, struct error *err)
+{
+	return engine_load_with(o, keep_going, NULL, diags, ret_engine, err);
+}
+
+int
+cli_engine_load_tuned(const struct judge_options *o, const char *tuned,
+    struct diags *diags, struct engine **ret_engine, struct error *err)
+{
+	return engine_load_with(o, false, tuned, diags, ret_engine, err);
 }
 
 int

@@ -95,14 +95,13 @@ fit_step(struct tuning *t)
 	return EX_OK;
 }
 
-/* tag_score is the administrator's word for what is spam: scores are fitted
- * to it. reject_score follows the certificate, but never below what is
- * configured. */
+/* reject_score follows the certificate, but never below what is configured;
+ * tag_score was chosen with the scores, and gets the bound that holds. */
 static int
 certify_step(struct tuning *t)
 {
 	const struct tune_options *o = t->o;
-	double *ham, tag = t->thresholds_before.tag;
+	double *ham, tag = t->fit.tag;
 	size_t n, lost = 0;
 
 	if (compare_held_ham(&t->set, t->after, &ham, &n) != 0)
@@ -116,6 +115,7 @@ certify_step(struct tuning *t)
 		    certify_upper_bound(lost, n, o->confidence) : 1 };
 	free(ham);
 	t->thresholds_after = t->thresholds_before;
+	t->thresholds_after.tag = tag;
 	t->thresholds_after.reject = round(t->reject.threshold * 1000) / 1000;
 	compare_certificate_text(&t->reject, o->max_ham_loss, o->confidence,
 	    t->reject_text, sizeof(t->reject_text));
@@ -152,20 +152,21 @@ entry_cmp(const void *a, const void *b)
 /* What differs from the scores as shipped, whether it moved today or is kept
  * from an earlier tuning: a later file replaces the earlier one whole. */
 static int
-result_make(struct tuning *t, const char *ruleset, struct arena *a)
+result_make(struct tuning *t, const struct engine *e, struct arena *a)
 {
 	struct result *r = &t->result;
 
 	*r = (struct result){
 		.made = t->o->judge.now >= 0 ? t->o->judge.now :
 		    (int64_t)time(NULL),
-		.ruleset = ruleset, .seed = t->o->seed,
+		.ruleset = ruleset_hash(engine_ruleset(e)), .seed = t->o->seed,
 		.fit_ham = t->fit.ham, .fit_spam = t->fit.spam,
 		.held_ham = t->clean.held_ham, .held_spam = t->clean.held_spam,
 		.certificate_reject = t->reject_text,
 		.certificate_tag = t->tag_text,
-		.has_reject = t->thresholds_after.reject !=
-		    t->thresholds_before.reject,
+		.has_tag = t->thresholds_after.tag != engine_untuned(e).tag,
+		.tag_score = t->thresholds_after.tag,
+		.has_reject = t->thresholds_after.reject != engine_untuned(e).reject,
 		.reject_score = t->thresholds_after.reject,
 		.entries = ARENA_ARRAY(a, t->set.rule_count + 1,
 		    struct result_entry),
@@ -203,10 +204,8 @@ static int
 lint(void *context, const char *path, struct error *err)
 {
 	struct lint *l = context;
-	struct judge_options o = l->o->judge;
-	struct engine *engine;
 	struct result again;
-	const char **rules;
+	struct engine *engine;
 	struct diags diags;
 	int r;
 
@@ -214,21 +213,9 @@ lint(void *context, const char *path, struct error *err)
 	r = result_read(path, l->arena, &diags, &again, err);
 	if (r != 0)
 		return r;
-	rules = calloc(o.rules_count + 2, sizeof(*rules));
-	if (rules == NULL)
-		return error_set(err, -ENOMEM, "out of memory");
-	memcpy(rules, o.rules, o.rules_count * sizeof(*rules));
-	if (o.rules_count == 0)
-		rules[o.rules_count++] = engine_default_rules_dir();
-	rules[o.rules_count++] = path;
-	o.rules = rules;
-	o.model = "none";
-	r = cli_engine_load(&o, false, &diags, &engine, err);
+	r = cli_engine_load_tuned(&l->o->judge, path, &diags, &engine, err);
 	if (r == 0)
 		engine_unref(engine);
-	free(rules);
-	if (r == 0 && diags.errors > 0)
-		r = error_set(err, -EINVAL, "the result does not load");
 	return r;
 }
 
@@ -274,7 +261,7 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	struct tuning t = { .o = o,
 		.thresholds_before = { s->tag_score, s->tempfail_score,
 		    s->reject_score } };
-	const char *dir = arena_printf(a, "%s/tuned", s->state_dir);
+	const char *dir = scoring_tuned_dir(s, a);
 	const char *model = o->judge.model == NULL ?
 	    arena_printf(a, "%s/" MODEL_FILE, s->state_dir) :
 	    strcmp(o->judge.model, "none") == 0 ? NULL : o->judge.model;
@@ -286,7 +273,7 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	if (dir == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	t.path = o->output != NULL ? o->output :
-	    arena_printf(a, "%s/candidate.cf", dir);
+	    arena_printf(a, "%s/" CANDIDATE_FILE, dir);
 	if (o->output == NULL)
 		code = directory_make(dir);
 	else if (o->cache == NULL && access(dir, W_OK) != 0)
@@ -305,8 +292,7 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	if (code == EX_OK)
 		code = compare_step(&t);
 	if (code == EX_OK)
-		code = result_make(&t,
-		    ruleset_hash(engine_ruleset(rt->engine)), a);
+		code = result_make(&t, rt->engine, a);
 	if (code == EX_OK)
 		code = write_step(&t, a);
 	tune_set_done(&t.set);

@@ -57,8 +57,9 @@ const char *tune_why(const struct tuning *t, size_t rule, char *out,
 
 /* Judges the folders' mail by the engine of rt, whose model must be none; on
  * several threads, the same result on any number of them. model: the file of
- * the model in use, NULL: none; if it is active, each message gets the points
- * that a model taught with the messages before it would give. */
+ * the model in use, NULL: none. If it is active, the mail is judged once more
+ * in order of time, and each message gets the points that a model and a
+ * reputation taught with the messages before it would give. */
 int tune_collect(const struct tune_options *o, struct runtime *rt,
     const char *cache_path, const char *model, struct tune_set *ret_set,
     size_t *ret_from_cache);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli/mail.h"
+#include "cli/scratch.h"
 #include "cli/tune.h"
 #include "config.h"
 #include "scoring/learn/model.h"
@@ -210,17 +211,33 @@ hits_take(struct item *it, const uint32_t *hits, size_t count)
 }
 
 static int
+verdict_hits_take(const struct collection *c, struct item *it,
+    const struct verdict *v, struct arena *a)
+{
+	const struct ruleset *rs = engine_ruleset(c->rt->engine);
+	uint32_t *hits = ARENA_ARRAY(a, v->hit_count, uint32_t);
+	size_t n = 0;
+
+	if (hits == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->hit_count; i++) {
+		long k = ruleset_find(rs, v->hits[i].rule);
+
+		if (k >= 0)
+			hits[n++] = (uint32_t)k;
+	}
+	return hits_take(it, hits, n);
+}
+
+static int
 item_judge(struct collection *c, struct item *it, struct span raw,
     size_t full_size, struct arena *a, struct error *err)
 {
-	const struct ruleset *rs = engine_ruleset(c->rt->engine);
 	struct engine_request rq = { .raw = raw, .full_size_bytes = full_size,
 		.sources = &c->rt->sources, .arena = a };
 	struct message_limits limits;
 	struct engine_run run;
 	struct message *m;
-	uint32_t *hits;
-	size_t n = 0;
 	int r;
 
 	engine_limits(c->rt->engine, &limits);
@@ -233,18 +250,11 @@ item_judge(struct collection *c, struct item *it, struct span raw,
 	r = engine_judge(c->rt->engine, &rq, &run, err);
 	if (r != 0)
 		return r;
-	hits = ARENA_ARRAY(a, run.verdict->hit_count, uint32_t);
-	if (hits == NULL || sketch_make(run.message, &it->message.sketch) != 0)
+	if (sketch_make(run.message, &it->message.sketch) != 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < run.verdict->hit_count; i++) {
-		long k = ruleset_find(rs, run.verdict->hits[i].rule);
-
-		if (k >= 0)
-			hits[n++] = (uint32_t)k;
-	}
 	for (size_t i = 0; i < run.verdict->open_count; i++)
 		it->tests_open |= run.verdict->open[i].unknown;
-	return hits_take(it, hits, n);
+	return verdict_hits_take(c, it, run.verdict, a);
 }
 
 /* With the lock held */
@@ -432,38 +442,74 @@ key_make(const struct collection *c, unsigned char out[CACHE_KEY])
 	return ok;
 }
 
-/* The message again, for its learned features; they are not in the cache. */
+/* What is known before a message's label: a model and a database that began
+ * empty and were taught all the labels before. */
+struct terms {
+	struct collection *c;
+	struct model_writer *writer;
+	struct scratch scratch;
+	struct gather_sources sources;
+	struct arena *arena;
+	struct buf raw;
+};
+
 static int
-learn_one(struct collection *c, struct model_writer *w,
-    struct tune_message *m, const struct item *it, struct arena *a,
-    struct buf *raw)
+terms_learn(struct terms *t, const struct item *it,
+    const struct engine_run *run, struct error *err)
 {
-	double max = engine_settings(c->rt->engine)->learned_max;
-	struct sample_source source = { .delivered = true };
-	struct message_limits limits;
-	struct model_prediction p;
-	struct error err;
+	struct sample_source source = { .message = run->message,
+		.delivered = true };
+	struct identity *ids;
 	struct sample s;
-	size_t full_size;
+	size_t count;
+
+	if (sample_make(&source, t->arena, &s) != 0 ||
+	    gather_identities(t->c->rt->auth, run->evidence, run->envelope,
+		run->message, t->arena, &ids, &count) != 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	model_writer_learn(t->writer, &s, it->spam ? MODEL_SPAM : MODEL_HAM, 1,
+	    0);
+	if (count == 0)
+		return 0;
+	store_reputation_add(t->scratch.store, ids, count, it->spam ? 0 : 1,
+	    it->spam ? 1 : 0, NULL, it->message.time);
+	/* the next verdict must see it, or the result would depend on how fast
+	 * the disk is */
+	return store_flush(t->scratch.store, err);
+}
+
+/* The verdict again, now with what had been learned by then */
+static int
+terms_of_item(struct terms *t, struct item *it, struct error *err)
+{
+	struct runtime *rt = t->c->rt;
+	struct engine_request rq = { .sources = &t->sources,
+		.now = it->message.time, .arena = t->arena,
+		.model = model_writer_model(t->writer) };
+	struct engine_run run;
+	double sum = 0;
 	int r;
 
-	engine_limits(c->rt->engine, &limits);
-	arena_reset(a);
-	if (item_read(it, limits.scan_bytes, raw, &full_size, &err) != EX_OK)
-		return 0; /* it went away meanwhile: no term, as without it */
-	r = message_parse(a, buf_span(raw), full_size, &limits,
-	    &source.message, &err);
-	if (r == 0)
-		r = sample_make(&source, a, &s);
-	if (r == 0)
-		r = model_predict_sample(model_writer_model(w), &s, 0, a, &p);
+	arena_reset(t->arena);
+	/* it went away meanwhile: no terms, as for a stranger */
+	if (item_read(it, (size_t)engine_settings(rt->engine)->scan_size,
+		&t->raw, &rq.full_size_bytes, err) != EX_OK)
+		return 0;
+	rq.raw = buf_span(&t->raw);
+	r = engine_judge(rt->engine, &rq, &run, err);
 	if (r != 0)
 		return r == -ENOMEM ? r : 0;
-	if (p.active)
-		m->fixed = p.log_odds > max ? max : p.log_odds < -max ? -max :
-		    p.log_odds;
-	model_writer_learn(w, &s, m->spam ? MODEL_SPAM : MODEL_HAM, 1, 0);
-	return 0;
+	for (size_t i = 0; i < run.verdict->hit_count; i++)
+		if (strcmp(run.verdict->hits[i].type, "learned") == 0)
+			sum += run.verdict->hits[i].score;
+	for (size_t i = 0; i < run.verdict->reputation_count; i++)
+		sum += run.verdict->reputation[i].score;
+	it->message.fixed = sum;
+	free(it->hits);
+	it->hits = NULL;
+	r = verdict_hits_take(t->c, it, run.verdict, t->arena);
+	return r == 0 ? terms_learn(t, it, &run, err) :
+	    error_set(err, r, "out of memory");
 }
 
 static int
@@ -480,30 +526,39 @@ item_cmp(const void *pa, const void *pb)
 	return c != 0 ? c : (int)a->spam - (int)b->spam;
 }
 
-/* In order of arrival, each predicted before it is taught: a model that has
- * seen the label would look better than it is. */
+/* In order of arrival, each judged before it is taught: what has seen the
+ * label would look better than it is. One after another, since each rests on
+ * all before. */
 static int
-learned_add(struct collection *c)
+terms_add(struct collection *c)
 {
 	const struct scoring_settings *s = engine_settings(c->rt->engine);
 	struct model_options mo = { (size_t)s->learned_size,
 		(unsigned)s->learned_need };
-	struct arena *a = arena_new(cli_arena_bytes(c->rt->engine));
-	struct model_writer *w = NULL;
+	struct terms t = { .c = c, .sources = c->rt->sources };
 	struct error err = { "out of memory" };
-	struct buf raw;
-	int r;
+	int r, code = scratch_open(&t.scratch, "tune");
 
-	buf_init(&raw, (size_t)s->scan_size);
-	r = a == NULL ? -ENOMEM : model_writer_new(&mo, &w, &err);
+	if (code != EX_OK)
+		return code;
+	t.sources.store = t.scratch.store;
+	t.sources.store_why = NULL;
+	t.arena = arena_new(cli_arena_bytes(c->rt->engine));
+	buf_init(&t.raw, (size_t)s->scan_size);
+	r = t.arena == NULL ? -ENOMEM : model_writer_new(&mo, &t.writer, &err);
 	qsort(c->items, c->count, sizeof(*c->items), item_cmp);
-	for (size_t i = 0; i < c->count && r == 0; i++)
+	for (size_t i = 0; i < c->count && r == 0; i++) {
 		if (c->items[i].done)
-			r = learn_one(c, w, &c->items[i].message, &c->items[i], a,
-			    &raw);
-	model_writer_free(w);
-	buf_done(&raw);
-	arena_free(a);
+			r = terms_of_item(&t, &c->items[i], &err);
+		if (c->progress && i % 100 == 0)
+			fprintf(stderr, "\r%zu of %zu", i, c->count);
+	}
+	if (c->progress)
+		fprintf(stderr, "\r%*s\r", 40, "");
+	model_writer_free(t.writer);
+	buf_done(&t.raw);
+	arena_free(t.arena);
+	scratch_close(&t.scratch);
 	return r == 0 ? EX_OK : cli_fail(EX_OSERR, "%s", err.text);
 }
 
@@ -565,7 +620,7 @@ tune_collect(const struct tune_options *o, struct runtime *rt,
 	    cache_save(c.cache, cache_path, &err) != 0)
 		cli_fail(0, "hits are not kept: %s", err.text);
 	if (code == EX_OK && learned)
-		code = learned_add(&c);
+		code = terms_add(&c);
 	if (code == EX_OK && tune_set_init(ret_set, rs,
 	    (rt->dns != NULL ? 1 : 0) + (learned ? 2 : 0)) != 0)
 		code = cli_fail(EX_OSERR, "out of memory");

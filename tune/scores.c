@@ -25,11 +25,21 @@ static const double NEAR = 3, FAR_COST = 0.5;
 /* Pulls that are tried, weakest first */
 static const double PULLS[] = { 0.5, 2, 8, 32 };
 enum { PULL_COUNT = sizeof(PULLS) / sizeof(PULLS[0]) };
+/* A choice must be cheaper by this part to be preferred to a safer one. */
+static const double CLEARLY = 0.02;
+/* Lower thresholds that are tried, and how far down: no rule that keeps its
+ * score may reach one alone, and half of what is configured is the end. */
+enum { TAG_STEPS = 6 };
+static const double LEAST_TAG = 0.5, TAG_GAP = 0.01;
+/* Ham so close below the threshold counts as partly lost when thresholds and
+ * pulls are chosen: there is more ham in the world than was seen. */
+static const double RAMP = 1;
 
 struct work {
 	struct tune_set *s;
 	const struct scores_options *o;
 	struct scores_rule *rules;
+	double tag; /* the threshold that is tried */
 	/* messages that are fitted to, their fold and score out of it */
 	uint32_t *rows;
 	size_t row_count;
@@ -228,7 +238,7 @@ static void
 boxes_make(struct work *w)
 {
 	const struct tune_set *s = w->s;
-	double limit = w->o->tag - w->o->margin;
+	double limit = w->tag - w->o->margin;
 
 	for (size_t c = 0; c < w->moving_count; c++) {
 		const struct tune_rule *r = &s->rules[w->moving[c]];
@@ -303,7 +313,7 @@ fold_fit(struct work *w, unsigned without, double pull,
 	const struct fit_options options = { 400, 1e-6 };
 	struct fit_problem p = { 0, w->moving_count, w->sub_start,
 		w->sub_columns, w->sub_label, w->sub_weight, w->sub_fixed,
-		w->o->tag, w->current, w->lower, w->upper, w->l2 };
+		w->tag, w->current, w->lower, w->upper, w->l2 };
 	uint32_t n = 0;
 
 	for (size_t c = 0; c < w->moving_count; c++)
@@ -367,25 +377,36 @@ weights_refine(struct work *w)
 	for (size_t i = 0; i < w->row_count; i++)
 		if (w->label[i] < 0)
 			w->weight[i] = row_message(w, i)->weight *
-			    w->o->ham_cost * (w->out[i] > w->o->tag - NEAR ? 1 :
+			    w->o->ham_cost * (w->out[i] > w->tag - NEAR ? 1 :
 				FAR_COST);
 }
 
-/* Cost a message at the threshold; scores: out of fold, or NULL: in force */
+/* Cost a message at the threshold, of scores out of fold. */
 static double
-cost_of(const struct work *w, bool out)
+cost_of(const struct work *w, double ramp)
 {
 	double cost = 0;
 
 	for (size_t i = 0; i < w->row_count; i++) {
-		double score = out ? w->out[i] : row_score(w, i, w->current);
+		double over = w->out[i] - w->tag;
 
-		if (w->label[i] > 0 && score < w->o->tag)
-			cost += 1;
-		else if (w->label[i] < 0 && score >= w->o->tag)
+		if (w->label[i] > 0)
+			cost += over < 0;
+		else if (over >= 0)
 			cost += w->o->ham_cost;
+		else if (over > -ramp)
+			cost += w->o->ham_cost * (1 + over / ramp);
 	}
 	return cost / (double)w->row_count;
+}
+
+/* What the scores in force cost, by the same measure */
+static double
+cost_now(struct work *w)
+{
+	for (size_t i = 0; i < w->row_count; i++)
+		w->out[i] = row_score(w, i, w->current);
+	return cost_of(w, 0);
 }
 
 /* Marks what is doubted and takes it out of the rows; how many */
@@ -429,25 +450,67 @@ problem_make(struct work *w, struct scores_report *r, struct error *err)
 }
 
 static int
-pull_choose(struct work *w, struct scores_report *r, struct error *err)
+pull_choose(struct work *w, struct scores_report *r, double *ret_cost,
+    struct error *err)
 {
 	double best = INFINITY;
 
 	for (int k = PULL_COUNT - 1; k >= 0; k--) {
 		double cost;
-		int rc;
+		int rc = cross_validate(w, PULLS[k], err);
 
-		rc = cross_validate(w, PULLS[k], err);
 		if (rc != 0)
 			return rc;
-		cost = cost_of(w, true);
+		cost = cost_of(w, 0);
 		/* the stronger pull unless the weaker is clearly better */
-		if (cost < best * 0.98) {
-			best = cost;
+		if (cost < best * (1 - CLEARLY)) {
+			best = r->cv_after = cost;
+			*ret_cost = cost_of(w, RAMP);
 			r->pull = PULLS[k];
 		}
 	}
-	r->cv_after = best;
+	return 0;
+}
+
+/* Above every rule that keeps its score */
+static double
+least_tag(const struct work *w)
+{
+	double least = LEAST_TAG * w->o->tag;
+
+	for (size_t j = 0; j < w->s->rule_count; j++)
+		if (w->column_of[j] == NONE && !w->s->rules[j].alone)
+			least = fmax(least, w->s->rules[j].current + TAG_GAP);
+	return least;
+}
+
+/* Where the scores in force are low for the mail that comes, a lower
+ * threshold does what no score may do alone. */
+static int
+tag_choose(struct work *w, struct scores_report *r, double best,
+    struct error *err)
+{
+	double least = least_tag(w), chosen = w->o->tag;
+
+	for (int k = 1; k <= TAG_STEPS && least < w->o->tag; k++) {
+		double cost;
+		int rc;
+
+		w->tag = round(100 * (w->o->tag + (least - w->o->tag) * k /
+			TAG_STEPS)) / 100;
+		boxes_make(w);
+		rc = cross_validate(w, r->pull, err);
+		if (rc != 0)
+			return rc;
+		cost = cost_of(w, RAMP);
+		if (cost < best * (1 - CLEARLY)) {
+			best = cost;
+			chosen = w->tag;
+			r->cv_after = cost_of(w, 0);
+		}
+	}
+	w->tag = r->tag = chosen;
+	boxes_make(w);
 	return 0;
 }
 
@@ -539,6 +602,7 @@ run(struct work *w, double *scores, struct scores_report *r,
     struct error *err)
 {
 	struct fit_report fit;
+	double cost = 0;
 	int rc = problem_make(w, r, err);
 
 	/* at even cost, so that a wrong label pulls no harder than a right one */
@@ -556,9 +620,11 @@ run(struct work *w, double *scores, struct scores_report *r,
 	}
 	if (rc == 0) {
 		weights_refine(w);
-		r->cv_before = cost_of(w, false);
-		rc = pull_choose(w, r, err);
+		r->cv_before = cost_now(w);
+		rc = pull_choose(w, r, &cost, err);
 	}
+	if (rc == 0)
+		rc = tag_choose(w, r, cost, err);
 	if (rc == 0)
 		rc = fold_fit(w, FOLDS, r->pull, &fit, err);
 	if (rc == 0) {
@@ -574,7 +640,7 @@ scores_fit(struct tune_set *s, const struct scores_options *o,
     double *scores, struct scores_rule *rules, struct scores_report *ret_report,
     struct error *err)
 {
-	struct work w = { .s = s, .o = o, .rules = rules };
+	struct work w = { .s = s, .o = o, .rules = rules, .tag = o->tag };
 	struct scores_report r = { 0 };
 	int rc;
 

@@ -17,7 +17,8 @@
  * The fit is done twice: at even cost, then with ham near and above the
  * threshold at its full cost, which is where mail is lost. How strongly
  * scores are held to those in force is chosen by cross-validation, campaigns
- * kept together. Deterministic for one seed.
+ * kept together, and so is the threshold: it may be lowered, but stays above
+ * every rule that is not fitted. Deterministic for one seed.
  */
 #ifndef TUNE_SCORES_H
 #define TUNE_SCORES_H
@@ -26,7 +27,7 @@
 
 struct scores_options {
 	double ham_cost;   /* what a ham lost costs, in spam missed */
-	double tag;	   /* the threshold that is fitted to */
+	double tag;	   /* in force; a lower one may be chosen */
 	double margin;	   /* a rule alone stays so far below it */
 	unsigned min_hits; /* a rule with fewer keeps its score */
 	uint64_t seed;	   /* of the folds */
@@ -52,6 +53,7 @@ struct scores_rule {
 struct scores_report {
 	size_t ham, spam, rules, moved;
 	size_t suspects;
+	double tag;	  /* as chosen */
 	double pull;	  /* as chosen: l2 */
 	double cv_before, cv_after; /* cost a message of the fit, before and
 				       by cross-validation */

@@ -43,12 +43,13 @@ tune_set_init(struct tune_set *s, const struct ruleset *rs, int score_set)
 			tune_set_done(s);
 			return -ENOMEM;
 		}
-		t->current = t->shipped = r->sub_rule ? 0 :
-		    r->scores[score_set];
+		t->current = r->sub_rule ? 0 : r->scores[score_set];
+		t->shipped = r->sub_rule ? 0 : r->base_scores[score_set];
+		t->alone = (r->tflags & (RULE_REJECT | RULE_USERCONF)) != 0;
 		t->nice = (r->tflags & RULE_NICE) != 0;
 		t->fixed = why_fixed(r);
 		/* 0 is how an administrator turns a rule off */
-		if (t->fixed == NULL && t->current == 0)
+		if (t->fixed == NULL && t->shipped == 0)
 			t->fixed = "turned off";
 	}
 	return 0;

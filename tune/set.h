@@ -27,6 +27,7 @@ struct tune_rule {
 	double current;	   /* score in force */
 	double shipped;	   /* without tuned.cf */
 	bool nice;	   /* tflags nice: hard to forge, may go below 0 */
+	bool alone;	   /* may reject by itself, so it may tag by itself */
 	const char *fixed; /* why its score is not the tuner's; NULL: it is */
 };
 

@@ -52,6 +52,9 @@ struct part {
 				    root, or of the embedded message */
 	struct span type;    /* effective, lower case, "text/plain" ... */
 	struct span charset; /* as written; ptr NULL: none */
+	/* what its Content-Type says, whatever it was taken for; SpamAssassin
+	 * has text/plain and us-ascii where there is none */
+	struct span declared_type, declared_charset;
 	struct span name;    /* file name; ptr NULL: none */
 	struct span boundary;
 	struct span raw;     /* undecoded; of multiparts: empty */
@@ -78,6 +81,7 @@ enum mime_note {
 	MIME_MISSING_SEPARATOR = 1 << 1,  /* no empty line below a part's header */
 	MIME_EPILOGUE = 1 << 2,		  /* text behind the last boundary */
 	MIME_TOO_MANY_PARTS = 1 << 3,
+	MIME_MISSING_BOUNDARY = 1 << 4,	  /* opened and never closed, or reverse */
 };
 int body_mime_notes(struct message *m, unsigned *ret_notes);
 

@@ -182,3 +182,24 @@ content_type_parse(struct arena *a, struct span value,
 	ret_type->type = span_of(out, n);
 	return 0;
 }
+
+struct span
+content_disposition_name(struct span s)
+{
+	for (size_t i = 0; i + 5 <= s.len; i++) {
+		size_t k = i + 5, n = 0;
+
+		if (strncasecmp(s.ptr + i, "name=", 5) != 0)
+			continue;
+		while (k < s.len && ascii_is_space(s.ptr[k]))
+			k++;
+		if (k < s.len && s.ptr[k] == '"')
+			k++;
+		while (k + n < s.len && s.ptr[k + n] != '"' &&
+		    s.ptr[k + n] != ';')
+			n++;
+		if (n > 0)
+			return span_of(s.ptr + k, n);
+	}
+	return (struct span){ NULL, 0 };
+}

@@ -32,6 +32,15 @@ struct walk {
 	struct arena *arena;
 	struct job *first, **last;
 	size_t parts;
+	struct boundary_state *boundaries;
+};
+
+/* How often a boundary of the message itself began a multipart and did not
+ * yet end one (SpamAssassin's mime_boundary_state) */
+struct boundary_state {
+	struct boundary_state *next;
+	struct span boundary;
+	int open;
 };
 
 /* The line at *at, its LF included; *at moves behind it. */
@@ -356,6 +365,34 @@ part_header_line(struct walk *w, struct job *j, struct reading *r,
 }
 
 static int
+boundary_note(struct walk *w, const struct job *j, bool opened)
+{
+	struct boundary_state *s = w->boundaries;
+
+	if (j->part->message != w->m)
+		return 0;
+	while (s != NULL && !span_eq(s->boundary, j->boundary))
+		s = s->next;
+	if (s == NULL) {
+		s = ARENA_NEW(w->arena, struct boundary_state);
+		if (s == NULL)
+			return -ENOMEM;
+		s->boundary = j->boundary;
+		s->next = w->boundaries;
+		w->boundaries = s;
+	}
+	s->open = opened ? 1 : s->open - 1;
+	return 0;
+}
+
+static void
+part_declare(struct part *p, const struct content_type *ct)
+{
+	p->type = p->declared_type = ct->type;
+	p->declared_charset = ct->charset;
+}
+
+static int
 part_finish(struct walk *w, struct job *j, struct reading *r, struct span body,
     struct part **tail)
 {
@@ -367,7 +404,7 @@ part_finish(struct walk *w, struct job *j, struct reading *r, struct span body,
 		rc = cut_lines(w->arena, &body);
 	if (rc != 0)
 		return rc;
-	r->part->type = ct.type;
+	part_declare(r->part, &ct);
 	if (ct.missing && span_is(j->part->type, "multipart/digest"))
 		r->part->type = SPAN_LIT("message/rfc822");
 	part_append(j->part, r->part, tail);
@@ -399,6 +436,8 @@ walk_multipart(struct walk *w, struct job *j)
 		return rc;
 	while (at < b.len && !found)
 		found = is_boundary(next_line(b, &at), j->boundary) == 1;
+	if (found && boundary_note(w, j, true) != 0)
+		return -ENOMEM;
 	if (!found)
 		at = 0; /* it never comes: all of it is one part */
 	if (found) {
@@ -454,6 +493,8 @@ walk_multipart(struct walk *w, struct job *j)
 		    end - r.body_start), &tail);
 		if (rc != 0)
 			return rc;
+		if (kind == 2 && boundary_note(w, j, false) != 0)
+			return -ENOMEM;
 		if (kind == 2)
 			break;
 		if (kind == 1 && at < b.len) {
@@ -477,28 +518,6 @@ walk_multipart(struct walk *w, struct job *j)
 	return 0;
 }
 
-/* filename="x" or name=x of Content-Disposition */
-static struct span
-disposition_name(struct span s)
-{
-	for (size_t i = 0; i + 5 <= s.len; i++) {
-		size_t k = i + 5, n = 0;
-
-		if (strncasecmp(s.ptr + i, "name=", 5) != 0)
-			continue;
-		while (k < s.len && ascii_is_space(s.ptr[k]))
-			k++;
-		if (k < s.len && s.ptr[k] == '"')
-			k++;
-		while (k + n < s.len && s.ptr[k + n] != '"' &&
-		    s.ptr[k + n] != ';')
-			n++;
-		if (n > 0)
-			return span_of(s.ptr + k, n);
-	}
-	return (struct span){ NULL, 0 };
-}
-
 static int
 walk_root(struct walk *w, struct message *m, struct part *p, unsigned subparse)
 {
@@ -516,7 +535,7 @@ walk_root(struct walk *w, struct message *m, struct part *p, unsigned subparse)
 		rc = body_lines(m, &body);
 	if (rc != 0)
 		return rc;
-	p->type = ct.type;
+	part_declare(p, &ct);
 	if (span_istarts(ct.type, "multipart/") && body.len != 0) {
 		/* fields at the top of the body are not the message's */
 		line = next_line(body, &at);
@@ -546,7 +565,7 @@ walk_leaf(struct walk *w, struct job *j)
 		    j->boundary.ptr == NULL ? SPAN_LIT("text/plain") : ct.type;
 	p->charset = ct.charset;
 	disp = part_header(p, "content-disposition");
-	p->name = disposition_name(disp);
+	p->name = content_disposition_name(disp);
 	if (p->name.ptr == NULL)
 		p->name = ct.name;
 	p->boundary = j->boundary;
@@ -637,6 +656,9 @@ body_parts(struct message *m, struct part **ret_root)
 	}
 	if (rc != 0)
 		return rc;
+	for (const struct boundary_state *s = w.boundaries; s != NULL; s = s->next)
+		if (s->open != 0)
+			v->mime_notes |= MIME_MISSING_BOUNDARY;
 	link_in_order(root);
 	*ret_root = v->root = root;
 	return 0;

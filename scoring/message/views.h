@@ -56,6 +56,9 @@ struct content_type {
 int content_type_parse(struct arena *a, struct span value,
     struct content_type *ret_type);
 
+/* filename="x" or name=x of a Content-Disposition; ptr NULL: none */
+struct span content_disposition_name(struct span value);
+
 /* Canonical and decoded forms of one URI, itself first. wide: it comes from
  * text that was characters, so that U+00E4 becomes %e4, else %c3%a4. */
 int uri_canonicalize(struct arena *a, struct span uri, bool wide,

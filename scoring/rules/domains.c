@@ -1,18 +1,21 @@
 /*
  * util_rb_tld, util_rb_2tld, util_rb_3tld, clear_util_rb: where registered
- * domains begin (Mail::SpamAssassin::RegistryBoundaries), and
- * redirector_pattern: URIs that only lead to another one. Without such lines
+ * domains begin (Mail::SpamAssassin::RegistryBoundaries), redirector_pattern:
+ * URIs that only lead to another one, and parse_dkim_uris. Without such lines
  * the public suffix list decides, and nothing is a redirector.
  */
 #include <errno.h>
 
 #include "scoring/message/body.h"
+#include "scoring/rules/eval/addrlist.h"
+#include "scoring/rules/eval/probe.h"
 #include "scoring/rules/internal.h"
 
 struct domains {
 	struct strmap levels[3]; /* tld, 2tld, 3tld */
 	struct pattern **redirectors;
 	size_t redirector_count;
+	bool parse_dkim; /* signing domains are among the URIs */
 };
 
 static int
@@ -76,6 +79,7 @@ load_domains(struct eval_loader *el, void **ret_state)
 		if (p != NULL)
 			d->redirectors[d->redirector_count++] = p;
 	}
+	d->parse_dkim = probe_number_setting(el, "parse_dkim_uris", 1) != 0;
 	*ret_state = d;
 	el->loader->rs->domains = d;
 	return 0;
@@ -87,6 +91,7 @@ static const struct eval_directive directives[] = {
 	{ "util_rb_3tld", DIRECTIVE_LINES, NULL },
 	{ "clear_util_rb", DIRECTIVE_LINES, NULL },
 	{ "redirector_pattern", DIRECTIVE_LINES, NULL },
+	{ "parse_dkim_uris", DIRECTIVE_LINES, NULL },
 	{ 0 },
 };
 
@@ -158,9 +163,32 @@ eval_uri_rules(struct eval_context *c)
 	}
 	if (d != NULL && d->redirector_count > 0)
 		r->redirect = redirect;
+	r->parse_dkim = d == NULL || d->parse_dkim;
 	r->ctx = c;
 	c->uri_rules = r;
 	return r;
+}
+
+struct span
+eval_trim_domain(struct eval_context *c, struct span host)
+{
+	const struct uri_rules *rules = eval_uri_rules(c);
+	struct span low = addr_lower(c->in->arena, host);
+
+	if (rules == NULL || low.ptr == NULL) {
+		c->oom = true;
+		return SPAN_LIT("");
+	}
+	return domain_registered(low, rules);
+}
+
+struct span
+eval_valid_domain(struct eval_context *c, struct span host)
+{
+	struct span domain = eval_trim_domain(c, host);
+
+	return !c->oom && domain_is_valid(domain, c->uri_rules) ? domain :
+	    SPAN_LIT("");
 }
 
 int

@@ -199,6 +199,13 @@ int eval_match(struct eval_context *ctx, const struct pattern *p,
  * public suffix list; empty when it has none. Borrowed or in the arena. */
 struct span eval_org_domain(struct eval_context *ctx, struct span host);
 
+/* The registered domain of a host name as SpamAssassin cuts it: by the rule
+ * files' util_rb_2tld and util_rb_3tld where they have any, else by the public
+ * suffix list; lower case. eval_trim_domain() does so whatever the top-level
+ * domain is, eval_valid_domain() is empty when there is none of that name. */
+struct span eval_trim_domain(struct eval_context *ctx, struct span host);
+struct span eval_valid_domain(struct eval_context *ctx, struct span host);
+
 /* The URIs of the message, read with the rule files' own lists of domains and
  * redirectors: families call this, never body_uris() itself. 0 or -ENOMEM */
 struct uris;

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/netaddr.h"
 #include "scoring/rules/internal.h"
 
 /* SpamAssassin's MAX_HEADER_LENGTH: how much of ALL is looked at */
@@ -279,12 +278,18 @@ first_address(struct eval_context *c, const char *name)
 	return (struct span){ NULL, 0 };
 }
 
-static size_t
-field_position(const struct message *m, const char *name)
+/* One of that name stands below a Received: it is another hop's, and then
+ * none of them is trusted. */
+static bool
+is_below_received(const struct message *m, const char *name)
 {
-	const struct field *f = message_find(m, name, 0);
+	const struct field *received = message_find(m, "Received", 0);
 
-	return f != NULL ? f->offset : SIZE_MAX;
+	for (const struct field *f = message_find(m, name, 0);
+	     received != NULL && f != NULL; f = message_next(m, f))
+		if (f->offset > received->offset)
+			return true;
+	return false;
 }
 
 /* What SMTP said is the best answer; without it SpamAssassin's guesses. */
@@ -328,8 +333,7 @@ envelope_from(struct eval_context *c)
 		s = first_address(c, names[i]);
 		if (s.ptr == NULL)
 			continue;
-		/* below a Received it is another hop's */
-		if (field_position(m, "Received") < field_position(m, names[i])) {
+		if (is_below_received(m, names[i])) {
 			if (i == 0)
 				return (struct span){ NULL, 0 };
 			continue;
@@ -378,115 +382,6 @@ replace_addresses(struct values *v, const struct request *q)
 	*v = out;
 }
 
-static bool
-is_host_end(char c)
-{
-	return span_is_wsp(c) || strchr("<>()[]{}\"',;:/\\@", c) != NULL;
-}
-
-/* At least two labels of letters, digits and inner hyphens, the last one a
- * known top-level domain */
-static bool
-is_host(const struct ruleset *rs, struct span s)
-{
-	char tld[64];
-	size_t label = 0, dots = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		char x = s.ptr[i];
-
-		if (x == '.') {
-			if (i == label || i - label > 63 || s.ptr[i - 1] == '-')
-				return false;
-			label = i + 1;
-			dots++;
-		} else if (!((x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') ||
-			       (x >= '0' && x <= '9') || x == '_' ||
-			       (x == '-' && i != label)))
-			return false;
-	}
-	if (dots == 0 || label == s.len || s.len - label >= sizeof(tld))
-		return false;
-	for (size_t i = label; i < s.len; i++)
-		tld[i - label] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ?
-		    (char)(s.ptr[i] + ('a' - 'A')) : s.ptr[i];
-	tld[s.len - label] = '\0';
-	return rs->psl == NULL || psl_is_public_suffix2(rs->psl, tld,
-	    PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE) == 1;
-}
-
-/* A host with a known top-level domain in s; ptr NULL: none */
-static struct span
-find_host(const struct ruleset *rs, struct span s)
-{
-	size_t at = s.len;
-
-	/* what stands behind the last @ first: the user may look like a host */
-	while (at > 0 && s.ptr[at - 1] != '@')
-		at--;
-	for (int pass = at > 0 ? 0 : 1; pass < 2; pass++) {
-		size_t i = pass == 0 ? at : 0;
-
-		while (i < s.len) {
-			size_t n = i;
-
-			while (n < s.len && s.ptr[n] != '\0' &&
-			    !is_host_end(s.ptr[n]))
-				n++;
-			if (n > i && n - i <= 253 &&
-			    is_host(rs, span_of(s.ptr + i, n - i)))
-				return span_of(s.ptr + i, n - i);
-			if (pass == 0)
-				break;
-			i = n + 1;
-		}
-	}
-	return (struct span){ NULL, 0 };
-}
-
-static struct span
-find_address_host(struct span s)
-{
-	size_t at = s.len, n;
-
-	while (at > 0 && s.ptr[at - 1] != '@')
-		at--;
-	if (at == 0)
-		return (struct span){ NULL, 0 };
-	s = span_from(s, at);
-	for (n = 0; n < s.len && !span_is_wsp(s.ptr[n]); n++)
-		;
-	return n > 0 ? span_of(s.ptr, n) : (struct span){ NULL, 0 };
-}
-
-static struct span
-find_ip(struct arena *a, struct span s, bool reversed)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		struct netaddr addr;
-		size_t n = i;
-		char text[80], *p;
-
-		while (n < s.len && n - i < 46 &&
-		    ((s.ptr[n] >= '0' && s.ptr[n] <= '9') ||
-			(s.ptr[n] >= 'a' && s.ptr[n] <= 'f') ||
-			(s.ptr[n] >= 'A' && s.ptr[n] <= 'F') ||
-			s.ptr[n] == '.' || s.ptr[n] == ':'))
-			n++;
-		if (n - i < 2)
-			continue;
-		if (!netaddr_parse(span_of(s.ptr + i, n - i), &addr)) {
-			i = n - 1;
-			continue;
-		}
-		if (!reversed)
-			return span_of(s.ptr + i, n - i);
-		p = arena_strdup(a, netaddr_reverse(&addr, false, text));
-		return span_of(p, p != NULL ? strlen(p) : 0);
-	}
-	return (struct span){ NULL, 0 };
-}
-
 static void
 replace_hosts(struct eval_context *c, struct values *v,
     const struct request *q)
@@ -497,13 +392,12 @@ replace_hosts(struct eval_context *c, struct values *v,
 		struct span s = v->items[i];
 
 		if (q->ip && !q->host)
-			s = find_ip(v->arena, s, q->revip);
+			s = header_find_ip(v->arena, s, q->revip);
 		else {
-			s = q->addr ? find_address_host(s) :
-				      find_host(c->rs, s);
-			if (s.ptr != NULL && q->domain &&
-			    eval_org_domain(c, s).len != 0)
-				s = eval_org_domain(c, s);
+			s = q->addr ? header_find_address_host(s) :
+				      header_find_host(c, s);
+			if (s.ptr != NULL && q->domain)
+				s = eval_trim_domain(c, s);
 		}
 		if (s.ptr != NULL)
 			values_add(&out, s);

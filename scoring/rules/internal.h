@@ -257,6 +257,10 @@ const struct header_value *run_header_request(struct eval_context *c,
 /* Where in the raw message a match in that header's value stands */
 size_t run_header_offset(struct eval_context *c, const char *request,
     struct span matched);
+/* header_hosts.c: what :host and :ip find in a value; ptr NULL: nothing */
+struct span header_find_host(struct eval_context *c, struct span s);
+struct span header_find_address_host(struct span s);
+struct span header_find_ip(struct arena *a, struct span s, bool reversed);
 /* run.c */
 void scratch_free(struct run_scratch *s);
 int context_init(struct eval_context *c, const struct ruleset *rs,

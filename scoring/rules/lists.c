@@ -91,7 +91,7 @@ static const struct {
 	{ "body_part_scan_size", R_PROCESS }, { "lock_method", R_STORE },
 	{ "rawbody_part_scan_size", R_PROCESS }, { "time_limit", R_PROCESS },
 	{ "mbox_format_from_regex", R_TEXT }, { "normalize_charset", R_TEXT },
-	{ "parse_dkim_uris", R_TEXT }, { "reuse", R_TEXT },
+	{ "reuse", R_TEXT },
 	{ "required_hits", R_DELIVERY }, { "required_score", R_DELIVERY },
 	{ "enable_compat", R_TEXT }, { "version_tag", R_REPORT },
 

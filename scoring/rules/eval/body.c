@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <glib.h>
+
 #include "scoring/message/body.h"
 #include "scoring/rules/eval/probe.h"
 
@@ -105,30 +107,70 @@ words_add(struct arena *a, struct words *w, struct span text, bool html)
 	return true;
 }
 
+enum char_class { CHAR_OTHER, CHAR_SPACE, CHAR_WORD };
+
+/* \s and \w as Perl has them. wide: the text is characters there, else bytes,
+ * of which those above ASCII are neither. *i moves behind the character. */
+static enum char_class
+class_at(struct span s, size_t *i, bool wide)
+{
+	unsigned char b = (unsigned char)s.ptr[*i];
+	gunichar c = b;
+	size_t len = 1;
+
+	if (b >= 0x80) {
+		c = g_utf8_get_char_validated(s.ptr + *i,
+		    (gssize)(s.len - *i < 6 ? s.len - *i : 6));
+		if (c >= 0x110000)
+			c = 0xFFFD;
+		else
+			len = (size_t)g_utf8_skip[b];
+	}
+	*i += len;
+	if (c < 0x80)
+		return c == ' ' || (c >= '\t' && c <= '\r') ? CHAR_SPACE :
+		    c == '_' || g_ascii_isalnum((gchar)c) ? CHAR_WORD : CHAR_OTHER;
+	if (!wide)
+		return CHAR_OTHER;
+	switch (g_unichar_type(c)) {
+	case G_UNICODE_SPACE_SEPARATOR:
+	case G_UNICODE_LINE_SEPARATOR:
+	case G_UNICODE_PARAGRAPH_SEPARATOR:
+		return CHAR_SPACE;
+	case G_UNICODE_LETTER_NUMBER:
+	case G_UNICODE_CONNECT_PUNCTUATION:
+		return CHAR_WORD;
+	default:
+		return c == 0x85 ? CHAR_SPACE :
+		    g_unichar_isalpha(c) || g_unichar_isdigit(c) ||
+			    g_unichar_ismark(c) || c == 0x200C || c == 0x200D ?
+				   CHAR_WORD : CHAR_OTHER;
+	}
+}
+
 /* Words between white space that have at least one letter, digit or "_" */
 static bool
-words_split(struct arena *a, struct words *w, struct span text, bool html)
+words_split(struct arena *a, struct words *w, struct span text, bool wide,
+    bool html)
 {
-	size_t i = 0;
+	size_t i = 0, start = 0;
+	bool letter = false;
 
 	while (i < text.len) {
-		size_t start;
-		bool letter = false;
+		size_t at = i;
+		enum char_class c = class_at(text, &i, wide);
 
-		while (i < text.len && (span_is_wsp(text.ptr[i]) ||
-			text.ptr[i] == '\f' || text.ptr[i] == '\v'))
-			i++;
-		for (start = i; i < text.len && !span_is_wsp(text.ptr[i]) &&
-		     text.ptr[i] != '\f' && text.ptr[i] != '\v'; i++) {
-			unsigned char c = (unsigned char)text.ptr[i];
-
-			letter |= c == '_' || (c >= '0' && c <= '9') ||
-			    (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			    c >= 0x80;
+		if (c != CHAR_SPACE) {
+			letter |= c == CHAR_WORD;
+			if (i < text.len)
+				continue;
+			at = i;
 		}
-		if (letter && !words_add(a, w, span_of(text.ptr + start, i - start),
-			html))
+		if (letter && !words_add(a, w, span_of(text.ptr + start,
+				at - start), html))
 			return false;
+		start = i;
+		letter = false;
 	}
 	return true;
 }
@@ -155,15 +197,15 @@ compare_alternative(struct probe *p, struct part *root,
 	if (!words_grow(a, &w))
 		return -ENOMEM;
 	for (struct part *part = root; part != NULL; part = part->in_order) {
-		bool html = span_is(part->type, "text/html");
+		bool html = part->html != NULL;
 
-		if (!part->leaf || !span_istarts(part->type, "text") ||
-		    !is_inside(part, alternative) || part->rendered.ptr == NULL)
+		if (!part->leaf || !part->is_text ||
+		    !span_istarts(part->type, "text") ||
+		    !is_inside(part, alternative))
 			continue;
-		if (!words_split(a, &w, part->rendered, html))
+		if (!words_split(a, &w, part->rendered, part->rendered_wide, html))
 			return -ENOMEM;
-		image |= html && part->html != NULL &&
-		    html_inside(part->html, SPAN_LIT("img")) >= 0;
+		image |= html && html_inside(part->html, SPAN_LIT("img")) >= 0;
 	}
 	/* no word but an image: a mark that no text can hold */
 	if (w.html == 0 && image && !words_add(a, &w, SPAN_LIT("\n"), true))

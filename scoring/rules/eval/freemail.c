@@ -35,8 +35,10 @@ struct freemail {
 	struct pattern **patterns; /* first: probe_begin() sees them */
 	struct span *domains;	   /* sorted */
 	size_t domain_count;
-	struct addrlist wildcards; /* of whole addresses: "*@dom*" */
+	struct span *wildcards;	   /* domains with "*" or "?" */
+	size_t wildcard_count;
 	struct addrlist welcome;
+	struct addrlist imported; /* freemail_import_*: globs of addresses */
 	double max_body, max_body_freemail;
 	bool skip_over_max, skip_bulk;
 };
@@ -57,6 +59,60 @@ span_cmp(const void *pa, const void *pb)
 	return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
 }
 
+static bool
+is_domain_pattern(struct span w)
+{
+	for (size_t i = 0; i < w.len; i++)
+		if (!((w.ptr[i] >= 'a' && w.ptr[i] <= 'z') ||
+			(w.ptr[i] >= '0' && w.ptr[i] <= '9') ||
+			strchr(".*?-", w.ptr[i]) != NULL))
+			return false;
+	return true;
+}
+
+/* "*" is any number of characters of one label, "?" one character */
+static bool
+domain_matches(struct span glob, struct span s)
+{
+	size_t g = 0, i = 0, star = SIZE_MAX, retry = 0;
+
+	while (i < s.len) {
+		if (g < glob.len && glob.ptr[g] == '*') {
+			star = ++g;
+			retry = i;
+		} else if (g < glob.len &&
+		    (glob.ptr[g] == '?' || glob.ptr[g] == s.ptr[i])) {
+			g++;
+			i++;
+		} else if (star != SIZE_MAX && s.ptr[retry] != '.') {
+			g = star;
+			i = ++retry;
+		} else
+			return false;
+	}
+	while (g < glob.len && glob.ptr[g] == '*')
+		g++;
+	return g == glob.len;
+}
+
+static int
+import_load(struct eval_loader *l, struct freemail *s, const char *directive,
+    const char *list)
+{
+	const struct eval_line *lines;
+	size_t count;
+
+	if (probe_number_setting(l, directive, 0) == 0)
+		return 0;
+	eval_lines(l, list, &lines, &count);
+	for (size_t i = 0; i < count; i++)
+		for (struct span rest = lines[i].value; rest.len > 0;)
+			if (addrlist_add(eval_arena(l), &s->imported,
+				conf_next_word(&rest), span_of("", 0)) != 0)
+				return -ENOMEM;
+	return 0;
+}
+
 static int
 domains_load(struct eval_loader *l, struct freemail *s)
 {
@@ -69,24 +125,24 @@ domains_load(struct eval_loader *l, struct freemail *s)
 		for (struct span rest = lines[i].value; rest.len > 0; words++)
 			conf_next_word(&rest);
 	s->domains = ARENA_ARRAY(a, words, struct span);
-	if (s->domains == NULL)
+	s->wildcards = ARENA_ARRAY(a, words, struct span);
+	if (s->domains == NULL || s->wildcards == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		for (struct span rest = lines[i].value; rest.len > 0;) {
-			struct span w = conf_next_word(&rest);
+			struct span w = addr_lower(a, conf_next_word(&rest));
 
-			if (span_find(w, '*') < w.len || span_find(w, '?') < w.len) {
-				char *glob = arena_printf(a, "*@%.*s", SPAN_ARG(w));
-
-				if (glob == NULL || addrlist_add(a, &s->wildcards,
-					span_cstr(glob), span_of("", 0)) != 0)
-					return -ENOMEM;
-				continue;
-			}
-			w = addr_lower(a, w);
 			if (w.ptr == NULL)
 				return -ENOMEM;
-			s->domains[s->domain_count++] = w;
+			if (!is_domain_pattern(w))
+				eval_error(l, lines[i].file, lines[i].line,
+				    "freemail_domains: \"%.*s\" is no domain",
+				    SPAN_ARG(w));
+			else if (span_find(w, '*') < w.len ||
+			    span_find(w, '?') < w.len)
+				s->wildcards[s->wildcard_count++] = w;
+			else
+				s->domains[s->domain_count++] = w;
 		}
 	qsort(s->domains, s->domain_count, sizeof(*s->domains), span_cmp);
 	return 0;
@@ -107,6 +163,12 @@ load(struct eval_loader *l, void **ret_state)
 	r = probe_load(l, texts, PATTERNS, &patterns);
 	if (r == 0)
 		r = domains_load(l, s);
+	if (r == 0)
+		r = import_load(l, s, "freemail_import_welcomelist_auth",
+		    "welcomelist_auth");
+	if (r == 0)
+		r = import_load(l, s, "freemail_import_def_welcomelist_auth",
+		    "def_welcomelist_auth");
 	if (r != 0)
 		return r;
 	s->patterns = patterns;
@@ -149,42 +211,50 @@ is_freemail(struct probe *p, struct span email)
 
 	while (span_find(domain, '@') < domain.len)
 		domain = span_from(domain, span_find(domain, '@') + 1);
-	if (email.len == 0 || s->domain_count + s->wildcards.count == 0)
+	if (email.len == 0 || s->domain_count + s->wildcard_count == 0)
 		return false;
 	if (listed_exactly(&s->welcome, email) || listed_exactly(&s->welcome, domain) ||
-	    probe_hit(p, ROLE, email))
+	    probe_hit(p, ROLE, email) || addrlist_has(&s->imported, email))
 		return false;
+	for (size_t i = 0; i < s->wildcard_count; i++)
+		if (domain_matches(s->wildcards[i], domain))
+			return true;
 	return bsearch(&domain, s->domains, s->domain_count, sizeof(domain),
-		   span_cmp) != NULL || addrlist_has(&s->wildcards, email);
+		   span_cmp) != NULL;
 }
 
-/* Text with what a pattern matches made blank */
+/* Text with each match of a pattern made one space */
 static struct span
 blanked(struct probe *p, unsigned id, struct span text)
 {
-	struct arena *a = eval_input(p->ctx)->arena;
+	char *out = NULL;
+	size_t from = 0, n = 0;
 	struct span g[1];
-	char *copy = NULL;
-	size_t from = 0;
 
 	while (p->error == 0 && from < text.len) {
 		int r = eval_match(p->ctx, p->patterns[id], text, from, g, 1);
+		size_t at;
 
 		if (r < 0)
 			p->error = r;
 		if (r <= 0 || g[0].len == 0)
 			break;
-		if (copy == NULL) {
-			copy = arena_memdup(a, text.ptr, text.len);
-			if (copy == NULL) {
-				p->error = -ENOMEM;
-				break;
-			}
+		if (out == NULL)
+			out = arena_bytes(eval_input(p->ctx)->arena, text.len);
+		if (out == NULL) {
+			p->error = -ENOMEM;
+			break;
 		}
-		memset(copy + (g[0].ptr - text.ptr), ' ', g[0].len);
-		from = (size_t)(g[0].ptr - text.ptr) + g[0].len;
+		at = (size_t)(g[0].ptr - text.ptr);
+		memcpy(out + n, text.ptr + from, at - from);
+		n += at - from;
+		out[n++] = ' ';
+		from = at + g[0].len;
 	}
-	return copy != NULL ? span_of(copy, text.len) : text;
+	if (out == NULL || p->error != 0)
+		return text;
+	memcpy(out + n, text.ptr + from, text.len - from);
+	return span_of(out, n + text.len - from);
 }
 
 enum { MAX_LINKS = 20, MAX_BODY = 40 };
@@ -199,7 +269,7 @@ note_email(struct probe *p, struct span email, struct span *list, size_t *n,
 		return;
 	}
 	/* as there: the last label must be a top-level domain */
-	if (eval_org_domain(p->ctx, span_from(email, span_find(email, '@') + 1)).len == 0)
+	if (eval_valid_domain(p->ctx, span_from(email, span_find(email, '@') + 1)).len == 0)
 		return;
 	for (size_t i = 0; i < *n; i++)
 		if (span_eq(list[i], email))
@@ -214,7 +284,7 @@ linked_emails(struct probe *p, struct span *list, size_t *n)
 	const struct uris *uris;
 	struct span g[2];
 
-	if (body_uris(eval_input(p->ctx)->message, NULL, &uris) != 0) {
+	if (eval_uris(p->ctx, &uris) != 0) {
 		p->error = -ENOMEM;
 		return;
 	}

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "scoring/message/body.h"
 #include "scoring/rules/eval/addrlist.h"
 #include "scoring/rules/eval/probe.h"
 
@@ -118,8 +119,16 @@ load(struct eval_loader *l, void **ret_state)
 static struct span
 domain_of(struct probe *p, struct span address)
 {
-	return eval_org_domain(p->ctx,
-	    span_from(address, span_find(address, '@') + 1));
+	struct arena *a = eval_input(p->ctx)->arena;
+	struct span host, domain;
+	const char *uri = arena_printf(a, "mailto:%.*s", SPAN_ARG(address));
+
+	if (uri == NULL) {
+		p->error = -ENOMEM;
+		return SPAN_LIT("");
+	}
+	return uri_to_domain(a, span_cstr(uri), eval_uri_rules(p->ctx), &host,
+	    &domain) ? domain : SPAN_LIT("");
 }
 
 /* The configured owner of an address, or the first label of its domain */

@@ -602,7 +602,7 @@ run_ratware_envelope(struct eval_context *ctx, const struct eval_call *call,
 	    !(span_istarts(from, "SRS") && from.ptr[3] >= '0' &&
 		from.ptr[3] <= '9' && is_one_of(from.ptr[4], "=+-"))) {
 		user = span_of(to.ptr, at);
-		domain = eval_org_domain(ctx, span_from(to, at + 1));
+		domain = eval_valid_domain(ctx, span_from(to, at + 1));
 		for (size_t i = 0; domain.len > 0 && !hit &&
 		     i + domain.len + 1 + user.len < from.len; i++)
 			hit = span_ieq(span_of(from.ptr + i, domain.len), domain) &&

@@ -330,9 +330,10 @@ run_truncated(struct eval_context *ctx, const struct eval_call *call,
 static struct span
 domain_or_host(struct eval_context *ctx, struct span host)
 {
-	struct span d = eval_org_domain(ctx, host);
+	struct span name, domain;
 
-	return d.len != 0 ? d : host;
+	return uri_to_domain(eval_input(ctx)->arena, host, eval_uri_rules(ctx),
+	    &name, &domain) && domain.len != 0 ? domain : host;
 }
 
 static int
@@ -345,7 +346,7 @@ run_redirector(struct eval_context *ctx, const struct eval_call *call,
 	struct span g[4];
 
 	(void)call;
-	if (body_uris(eval_input(ctx)->message, NULL, &uris) != 0)
+	if (eval_uris(ctx, &uris) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < uris->list_count; i++) {
 		struct span u = uris->list[i];
@@ -386,7 +387,7 @@ https_mismatch(struct probe *p, const struct html *h, unsigned *ret_anchors)
 		if (u->anchor_count == 0 || !probe_groups(p, LINK_HOST, u->raw, g, 2) ||
 		    is_address(g[1]))
 			continue;
-		domain = eval_org_domain(p->ctx, g[1]);
+		domain = eval_valid_domain(p->ctx, g[1]);
 		if (domain.len == 0)
 			continue;
 		++*ret_anchors;
@@ -396,7 +397,7 @@ https_mismatch(struct probe *p, const struct html *h, unsigned *ret_anchors)
 			if (!probe_groups(p, ANCHOR_HOST, u->anchors[k], g, 2))
 				continue;
 			other = is_address(g[1]) ? g[1] :
-						   eval_org_domain(p->ctx, g[1]);
+						   eval_valid_domain(p->ctx, g[1]);
 			if (other.len != 0 && !span_ieq(other, domain)) {
 				hit = true;
 				break;

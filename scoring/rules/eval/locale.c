@@ -172,26 +172,12 @@ run_body(struct eval_context *ctx, const struct eval_call *call,
 	return probe_end(&p, r, hit);
 }
 
-/* <meta> charsets are not kept: mail programs go by the MIME header, which
- * check_for_mime('mime_faraway_charset') looks at. See DEPARTURES.md. */
-static int
-run_html(struct eval_context *ctx, const struct eval_call *call,
-    struct eval_result *r)
-{
-	const struct faraway *s = eval_state(ctx);
-
-	(void)call;
-	if (!s->locale.all) {
-		r->state = EVAL_NOT_RUN;
-		r->why = "charsets of <meta> are not kept";
-	}
-	return 0;
-}
-
+/* html_charset_faraway: SpamAssassin 4.0 notes the charsets of <meta> and
+ * never hands them on, so that nothing is ever found */
 static const struct eval_function functions[] = {
 	{ "check_for_faraway_charset_in_headers", EVAL_HEADER, "", run_headers, NULL, NULL },
 	{ "check_for_faraway_charset", EVAL_BODY | EVAL_RAWBODY, "", run_body, NULL, NULL },
-	{ "html_charset_faraway", EVAL_BODY | EVAL_RAWBODY, "", run_html, NULL, NULL },
+	{ "html_charset_faraway", EVAL_BODY | EVAL_RAWBODY, "", probe_never, NULL, NULL },
 	{ 0 },
 };
 

@@ -44,7 +44,7 @@ struct facts {
 	double base64_count, base64_encoded_text, body_html, body_text,
 	    faraway_charset, too_many_parts, alternative, multipart_ratio,
 	    qp_count, qp_long_line, qp_ratio, ascii_text_illegal, unicode_ratio,
-	    bad_iso_charset, attachment;
+	    bad_iso_charset, attachment, missing_boundary;
 	bool caps_charset; /* one whose letters look like capitals in ASCII */
 	/* while walking */
 	size_t qp_bytes, qp_needless, normal, unicode;
@@ -107,9 +107,9 @@ look_at_header(struct probe *p, struct facts *f, const struct part *part,
 	bool placed = span_istarts(disposition, "attachment") ||
 	    span_istarts(disposition, "inline");
 
-	if (span_is(part->type, "text/html"))
+	if (span_is(part->declared_type, "text/html"))
 		f->body_html++;
-	else if (span_istarts(part->type, "text"))
+	else if (span_istarts(part->declared_type, "text"))
 		f->body_text++;
 	if (span_contains(cte, SPAN_LIT("base64")))
 		f->base64_count++;
@@ -117,7 +117,7 @@ look_at_header(struct probe *p, struct facts *f, const struct part *part,
 		f->qp_count++;
 	if (span_contains(disposition, SPAN_LIT("attachment")))
 		f->attachment++;
-	if (span_istarts(part->type, "text") && span_contains(cte, SPAN_LIT("base64")) && !placed &&
+	if (span_istarts(part->declared_type, "text") && span_contains(cte, SPAN_LIT("base64")) && !placed &&
 	    (charset.len == 0 || probe_hit(p, US_ASCII, charset)))
 		f->base64_encoded_text = 1;
 	if (charset.len == 0)
@@ -149,15 +149,6 @@ count_matches(struct probe *p, unsigned id, struct span text)
 	return n;
 }
 
-/* Length as if the line ended with LF alone, which is how SpamAssassin reads
- * mail */
-static size_t
-lf_length(struct span line)
-{
-	return line.len >= 2 && line.ptr[line.len - 1] == '\n' &&
-		line.ptr[line.len - 2] == '\r' ? line.len - 1 : line.len;
-}
-
 static void
 look_at_qp_line(struct probe *p, struct facts *f, struct span line)
 {
@@ -166,9 +157,9 @@ look_at_qp_line(struct probe *p, struct facts *f, struct span line)
 
 	if (span_istarts(line, "SPAM: "))
 		return;
-	if (lf_length(line) > 78 + 1)
+	if (line.len > 78 + 1)
 		f->qp_long_line = 1;
-	f->qp_bytes += lf_length(line);
+	f->qp_bytes += line.len;
 	if (memchr(line.ptr, '=', line.len) == NULL)
 		return;
 	needless = count_matches(p, QP_NEEDLESS, line);
@@ -183,8 +174,7 @@ has_illegal_ascii(struct span line)
 	for (size_t i = 0; i < line.len; i++) {
 		unsigned char c = (unsigned char)line.ptr[i];
 
-		if (c == 0 || c >= 0x80 ||
-		    (c == '\r' && !(i + 2 == line.len && line.ptr[i + 1] == '\n')))
+		if (c == 0 || c == '\r' || c >= 0x80)
 			return true;
 	}
 	return false;
@@ -194,16 +184,16 @@ static void
 look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
     struct span cte, struct span disposition, struct span charset)
 {
-	bool plain = span_is(part->type, "text/plain");
+	bool plain = span_is(part->declared_type, "text/plain");
 	bool identity = cte.len == 0 || span_is(cte, "7bit") || span_is(cte, "8bit");
-	bool ascii = part->charset.ptr == NULL || span_is(charset, "us-ascii");
+	bool ascii = part->declared_charset.ptr == NULL || span_is(charset, "us-ascii");
 	bool counted = !span_contains(disposition, SPAN_LIT("attachment"));
 	struct span rest = part->raw;
 
 	if (f->leaf_count < MAX_LEAVES)
-		f->leaves[f->leaf_count++] = (struct leaf){ part->type,
+		f->leaves[f->leaf_count++] = (struct leaf){ part->declared_type,
 			counted && f->alternative != 0 &&
-				(plain || span_is(part->type, "text/html")) ?
+				(plain || span_is(part->declared_type, "text/html")) ?
 			    part->raw.len : 0, counted };
 	while (rest.len > 0 && p->error == 0) {
 		struct span line = span_of(rest.ptr, span_find(rest, '\n') + 1);
@@ -220,7 +210,7 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 			    count_matches(p, NCR, line) : 0;
 
 			f->unicode += n;
-			f->normal += lf_length(line) - n * 8;
+			f->normal += line.len - n * 8;
 		}
 	}
 }
@@ -275,15 +265,16 @@ facts_of(struct probe *p)
 			"Content-Transfer-Encoding")));
 		struct span disposition = lower(p, span_trim(part_header(part,
 			"Content-Disposition")));
-		struct span charset = lower(p, part->charset);
+		struct span charset = lower(p, part->declared_charset);
 
-		if (span_is(part->type, "multipart/alternative"))
+		if (span_is(part->declared_type, "multipart/alternative"))
 			f->alternative = 1;
 		look_at_header(p, f, part, cte, disposition, charset);
 		if (part->leaf)
 			look_at_leaf(p, f, part, cte, disposition, charset);
 	}
 	f->too_many_parts = (notes & MIME_TOO_MANY_PARTS) != 0;
+	f->missing_boundary = (notes & MIME_MISSING_BOUNDARY) != 0;
 	sum_up(f);
 	if (p->error == 0)
 		c->facts = f;
@@ -313,17 +304,12 @@ run_for_mime(struct eval_context *ctx, const struct eval_call *call,
 		{ "mime_text_unicode_ratio", offsetof(struct facts, unicode_ratio) },
 		{ "mime_bad_iso_charset", offsetof(struct facts, bad_iso_charset) },
 		{ "mime_attachment", offsetof(struct facts, attachment) },
+		{ "mime_missing_boundary", offsetof(struct facts, missing_boundary) },
 	};
 	struct probe p = begin(ctx);
 	const struct facts *f;
 	double v = 0;
 
-	if (span_is(call->args[0], "mime_missing_boundary")) {
-		/* no stock rule asks; see DEPARTURES.md */
-		r->state = EVAL_NOT_RUN;
-		r->why = "the balance of boundaries is not kept";
-		return 0;
-	}
 	f = facts_of(&p);
 	for (size_t i = 0; f != NULL && i < sizeof(names) / sizeof(names[0]); i++)
 		if (span_is(call->args[0], names[i].name))
@@ -534,7 +520,8 @@ run_base64_length(struct eval_context *ctx, const struct eval_call *call,
 		for (; part != NULL && p.error == 0; part = part->in_order) {
 			struct span rest = part->raw;
 
-			if (!part->leaf || span_is(part->type, "application/ics") ||
+			if (!part->leaf || span_is(part->declared_type,
+				"application/ics") ||
 			    !span_iis(span_trim(part_header(part,
 				"Content-Transfer-Encoding")), "base64"))
 				continue;
@@ -542,10 +529,8 @@ run_base64_length(struct eval_context *ctx, const struct eval_call *call,
 				size_t n = span_find(rest, '\n') + 1;
 
 				n = n > rest.len ? rest.len : n;
-				if ((double)lf_length(span_of(rest.ptr, n)) >
-				    c->base64_length)
-					c->base64_length = (double)
-					    lf_length(span_of(rest.ptr, n));
+				if ((double)n > c->base64_length)
+					c->base64_length = (double)n;
 				rest = span_from(rest, n);
 			}
 		}

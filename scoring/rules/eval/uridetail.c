@@ -164,7 +164,7 @@ run(struct eval_context *ctx, const struct eval_call *call,
 
 	if (c == NULL)
 		return 0;
-	if (body_uris(eval_input(ctx)->message, NULL, &uris) != 0)
+	if (eval_uris(ctx, &uris) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < uris->count && p.error == 0; i++) {
 		size_t k = 0;

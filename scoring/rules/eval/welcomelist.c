@@ -457,19 +457,26 @@ run_mailfrom_matches(struct eval_context *ctx, const struct eval_call *call,
 {
 	enum { MAX_RELAYS = 64 };
 	const struct received_hop *hops[MAX_RELAYS];
-	size_t n = vouching_relays(eval_input(ctx)->relays, hops, MAX_RELAYS), at;
+	size_t n = vouching_relays(eval_input(ctx)->relays, hops, MAX_RELAYS);
 	struct span from, domain;
+	const char *at;
 
 	(void)call;
 	if (!eval_get(ctx, "EnvelopeFrom:addr", &from))
 		return from.ptr == NULL ? -ENOMEM : 0;
-	at = span_find(from, '@');
-	if (at + 1 >= from.len)
+	at = memrchr(from.ptr, '@', from.len);
+	if (at == NULL)
 		return 0;
-	domain = eval_org_domain(ctx, span_from(from, at + 1));
-	for (size_t i = 0; domain.len != 0 && i < n; i++)
-		if (hops[i]->rdns != NULL && span_ieq(domain,
-			eval_org_domain(ctx, span_cstr(hops[i]->rdns))))
+	domain = span_from(from, (size_t)(at - from.ptr) + 1);
+	/* a dot within it, not at its ends */
+	if (domain.len < 3 ||
+	    memchr(domain.ptr + 1, '.', domain.len - 2) == NULL)
+		return 0;
+	domain = eval_trim_domain(ctx, domain);
+	for (size_t i = 0; i < n; i++)
+		if (hops[i]->rdns != NULL && hops[i]->rdns[0] != '\0' &&
+		    span_eq(domain,
+			eval_trim_domain(ctx, span_cstr(hops[i]->rdns))))
 			r->count = 1;
 	return 0;
 }
@@ -506,7 +513,7 @@ uri_host_listed(struct eval_context *ctx, struct span name,
 		list = list->next;
 	if (list == NULL)
 		return 0;
-	rc = body_uris(eval_input(ctx)->message, NULL, &uris);
+	rc = eval_uris(ctx, &uris);
 	for (size_t i = 0; rc == 0 && i < uris->count && r->count == 0; i++) {
 		const struct uri *u = &uris->items[i];
 

@@ -45,7 +45,9 @@ enum fault {
 enum side { SIDE_WRITE, SIDE_READ, SIDES };
 
 enum op_kind {
-	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG, OP_CALL
+	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG,
+	OP_SHADOW, /* behind the verdict that it belongs to */
+	OP_CALL
 };
 
 /* Runs inside a transaction of its own on the writer thread; a negative
@@ -84,6 +86,7 @@ struct writer {
 	sqlite3_stmt *begin, *commit, *rollback;
 	sqlite3_stmt *reputation_put, *greylist_put;
 	sqlite3_stmt *log_put, *log_address_put;
+	sqlite3_stmt *shadow_put, *shadow_set_put;
 	int wal_pages; /* not yet in the database */
 	bool wants_truncate; /* erased text must not stay in the WAL */
 	bool log_counted;
@@ -204,6 +207,7 @@ void greylist_store_key(const char *key, unsigned char out[GREYLIST_KEY_BYTES]);
 /* One step of expiry; an SQLite code. */
 int expire_step(struct store *s, int64_t now);
 int log_apply(struct writer *w, const struct op *op);
+int shadow_apply(struct writer *w, const struct op *op);
 int log_expire(struct writer *w, int64_t now, int64_t age, int64_t size);
 int correspondent_apply(struct writer *w, const struct op *op);
 

@@ -335,6 +335,8 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 	struct erasure *e = context;
 	/* the freed bytes are overwritten, and the log of writes emptied */
 	static const char *const statements[] = {
+		"DELETE FROM shadow WHERE verdict IN"
+		" (SELECT number FROM verdict_address WHERE address=?1)",
 		"DELETE FROM verdict WHERE number IN"
 		" (SELECT number FROM verdict_address WHERE address=?1)",
 		"DELETE FROM verdict_address WHERE number IN"
@@ -342,7 +344,7 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 	};
 
 	sqlite3_exec(db, "PRAGMA secure_delete=1", NULL, NULL, NULL);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		sqlite3_stmt *st = NULL;
 		int rc = sqlite3_prepare_v2(db, statements[i], -1, &st, NULL);
 
@@ -354,7 +356,7 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 		sqlite3_finalize(st);
 		if (rc != SQLITE_OK)
 			return store_error(err, db, rc, "cannot erase");
-		if (i == 0)
+		if (i == 1)
 			e->count = (size_t)sqlite3_changes(db);
 	}
 	sqlite3_exec(db, "PRAGMA secure_delete=0", NULL, NULL, NULL);
@@ -382,7 +384,13 @@ int
 log_expire(struct writer *w, int64_t now, int64_t age, int64_t size)
 {
 	enum { AT_A_TIME = 500 };
-	sqlite3_stmt *st = NULL, *del = NULL, *del_address = NULL;
+	static const char *const deletions[] = {
+		"DELETE FROM verdict WHERE number=?1",
+		"DELETE FROM verdict_address WHERE number=?1",
+		"DELETE FROM shadow WHERE verdict=?1",
+	};
+	enum { DELETIONS = sizeof(deletions) / sizeof(deletions[0]) };
+	sqlite3_stmt *st = NULL, *del[DELETIONS] = { NULL };
 	int rc;
 
 	if (!w->log_counted) {
@@ -400,12 +408,8 @@ log_expire(struct writer *w, int64_t now, int64_t age, int64_t size)
 	}
 	rc = sqlite3_prepare_v2(w->db, "SELECT number,time,bytes FROM verdict"
 	    " ORDER BY time,number LIMIT ?1", -1, &st, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(w->db, "DELETE FROM verdict"
-		    " WHERE number=?1", -1, &del, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(w->db, "DELETE FROM verdict_address"
-		    " WHERE number=?1", -1, &del_address, NULL);
+	for (int i = 0; rc == SQLITE_OK && i < DELETIONS; i++)
+		rc = sqlite3_prepare_v2(w->db, deletions[i], -1, &del[i], NULL);
 	if (rc == SQLITE_OK)
 		sqlite3_bind_int(st, 1, AT_A_TIME);
 	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -415,15 +419,14 @@ log_expire(struct writer *w, int64_t now, int64_t age, int64_t size)
 		if ((age <= 0 || sqlite3_column_int64(st, 1) >= now - age) &&
 		    (size <= 0 || w->log_bytes <= size))
 			break;
-		sqlite3_bind_int64(del, 1, sqlite3_column_int64(st, 0));
-		sqlite3_bind_int64(del_address, 1, sqlite3_column_int64(st, 0));
-		rc = writer_step(del);
-		if (rc == SQLITE_OK)
-			rc = writer_step(del_address);
+		for (int i = 0; rc == SQLITE_OK && i < DELETIONS; i++) {
+			sqlite3_bind_int64(del[i], 1, sqlite3_column_int64(st, 0));
+			rc = writer_step(del[i]);
+		}
 		w->log_bytes -= bytes;
 	}
 	sqlite3_finalize(st);
-	sqlite3_finalize(del);
-	sqlite3_finalize(del_address);
+	for (int i = 0; i < DELETIONS; i++)
+		sqlite3_finalize(del[i]);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }

@@ -118,3 +118,25 @@ CREATE TABLE lesson_gone (
 	one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
 	event INTEGER NOT NULL
 );
+
+-- step 4
+
+-- Sets that ran as shadow: by name and by the hash of what was loaded, since
+-- a name may stand for another file tomorrow.
+CREATE TABLE shadow_set (
+	number INTEGER PRIMARY KEY,
+	name TEXT NOT NULL,
+	hash TEXT NOT NULL,
+	first INTEGER NOT NULL,
+	UNIQUE (name, hash)
+);
+-- What a set said of a verdict, beside what the verdict itself was (judged:
+-- its action before observe mode and the like). Goes with the verdict.
+CREATE TABLE shadow (
+	verdict INTEGER NOT NULL,
+	shadow_set INTEGER NOT NULL,
+	judged INTEGER NOT NULL,
+	action INTEGER NOT NULL,
+	score REAL NOT NULL,
+	PRIMARY KEY (verdict, shadow_set)
+) WITHOUT ROWID;

@@ -33,6 +33,13 @@ static const char log_put_sql[] =
 static const char log_address_put_sql[] =
     "INSERT OR IGNORE INTO verdict_address(address,number) VALUES(?1,?2)";
 
+static const char shadow_put_sql[] =
+    "INSERT OR REPLACE INTO shadow(verdict,shadow_set,judged,action,score)"
+    " SELECT v.number,s.number,?4,?5,?6 FROM verdict v,shadow_set s"
+    " WHERE v.id=?1 AND s.name=?2 AND s.hash=?3";
+static const char shadow_set_put_sql[] =
+    "INSERT OR IGNORE INTO shadow_set(name,hash,first) VALUES(?1,?2,?3)";
+
 struct op *
 op_new(enum op_kind kind, size_t key_len)
 {
@@ -86,11 +93,14 @@ writer_close(struct store *s)
 	sqlite3_finalize(w->greylist_put);
 	sqlite3_finalize(w->log_put);
 	sqlite3_finalize(w->log_address_put);
+	sqlite3_finalize(w->shadow_put);
+	sqlite3_finalize(w->shadow_set_put);
 	sqlite3_close(w->db);
 	w->db = NULL;
 	w->begin = w->commit = w->rollback = NULL;
 	w->reputation_put = w->greylist_put = NULL;
 	w->log_put = w->log_address_put = NULL;
+	w->shadow_put = w->shadow_set_put = NULL;
 	w->wal_pages = 0;
 	w->log_counted = false;
 	w->cursor_len = 0;
@@ -111,6 +121,8 @@ writer_open(struct store *s)
 		{ greylist_put_sql, &w->greylist_put },
 		{ log_put_sql, &w->log_put },
 		{ log_address_put_sql, &w->log_address_put },
+		{ shadow_put_sql, &w->shadow_put },
+		{ shadow_set_put_sql, &w->shadow_set_put },
 	};
 	enum fault f;
 	int rc = file_open_writer(s, &w->db, &w->file, &f);
@@ -176,6 +188,7 @@ apply_sorted(struct writer *w, struct op **ops, size_t n)
 		if (o->kind != OP_REPUTATION) {
 			rc = o->kind == OP_GREYLIST ? greylist_apply(w, o) :
 			    o->kind == OP_LOG ? log_apply(w, o) :
+			    o->kind == OP_SHADOW ? shadow_apply(w, o) :
 			    correspondent_apply(w, o);
 			continue;
 		}

@@ -38,6 +38,7 @@ int verb_doctor(int argc, char **argv);
 int verb_forget(int argc, char **argv);
 int verb_learn(int argc, char **argv);
 int verb_log(int argc, char **argv);
+int verb_shadow(int argc, char **argv);
 int verb_reputation(int argc, char **argv);
 int verb_ban(int argc, char **argv);
 int verb_tune(int argc, char **argv);

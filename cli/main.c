@@ -30,6 +30,9 @@ static const struct verb verbs[] = {
 	{ "reputation", verb_reputation, "[--config F] [--db F] [--now T] [--json] "
 	    "show KIND:KEY... | [--limit N] list [PATTERN]",
 	    "what is remembered of senders" },
+	{ "shadow", verb_shadow, "list | report [--since T] [--until T] [--set NAME] "
+	    "[--limit N]\n       [--config F] [--db F] [--json]",
+	    "what would rules and scores do that are only tried" },
 	{ "db", verb_db, "[--config F] [--db F] check | backup FILE | export | "
 	    "import FILE|-", "look after the state database" },
 	{ "doctor", verb_doctor, "[--learning] [--host] [--postconf COMMAND]\n"

@@ -24,6 +24,9 @@
  *   {"op":"log-erase","address"}            {"erased":N}
  *   {"op":"learning"}                       {"rows":[...]}
  *   {"op":"train"}                          {"trained":true|false}
+ *   {"op":"shadow","set","hash","since","until","differing","labelled",
+ *    "limit"}                               {"counts":[...],"rows":[...]}
+ *   {"op":"reload"}                         {"reloaded":true|false}
  *
  * The daemon makes the socket while it still may (control_listen), and serves
  * it after privileges were dropped and the store is open (control_start); it
@@ -65,12 +68,20 @@ struct control_context {
 	void (*good_client)(void *context, const struct netaddr *client,
 	    int64_t when);
 	void *good_context;
+	/* takes up configuration, rules and scores anew; NULL: nothing runs
+	 * that could. 0; -EINVAL: they have errors and the old ones stay. */
+	int (*reload)(void *context, struct error *err);
+	void *reload_context;
 };
 
 /* Runs one request; the answer is a new reference, NULL: no memory. *learned
  * (may be NULL) is set when the model has something to learn. */
 json_t *control_run(const struct control_context *c, const json_t *request,
     struct span message, bool *ret_learned);
+
+/* The parts of control_run() for op "shadow" */
+json_t *control_run_shadow(const struct control_context *c,
+    const json_t *request);
 
 struct control;
 /* A listening socket at path, 0660, or -EADDRINUSE: somebody listens there;

@@ -342,6 +342,19 @@ run_train(const struct control_context *c)
 	return json_pack("{s:b, s:b}", "ok", 1, "trained", changed);
 }
 
+static json_t *
+run_reload(const struct control_context *c)
+{
+	struct error err = { "" };
+	int rc = c->reload != NULL ? c->reload(c->reload_context, &err) : 0;
+
+	if (rc == -EINVAL)
+		return failure(EX_CONFIG, err.text);
+	if (rc != 0)
+		return failure_of(rc, &err);
+	return json_pack("{s:b, s:b}", "ok", 1, "reloaded", c->reload != NULL);
+}
+
 json_t *
 control_run(const struct control_context *c, const json_t *request,
     struct span message, bool *ret_learned)
@@ -355,6 +368,8 @@ control_run(const struct control_context *c, const json_t *request,
 	if (strcmp(op, "ping") == 0)
 		return json_pack("{s:b, s:s}", "ok", 1, "version",
 		    SPAMSCORE_VERSION);
+	if (strcmp(op, "reload") == 0)
+		return run_reload(c);
 	if (c->store == NULL)
 		return failure(EX_UNAVAILABLE, "the state database is not open");
 	if (strcmp(op, "learn") == 0)
@@ -373,6 +388,8 @@ control_run(const struct control_context *c, const json_t *request,
 		answer = run_learning(c);
 	else if (strcmp(op, "train") == 0)
 		answer = run_train(c);
+	else if (strcmp(op, "shadow") == 0)
+		answer = control_run_shadow(c, request);
 	else
 		answer = failure(EX_PROTOCOL, "unknown op");
 	if (ret_learned != NULL)

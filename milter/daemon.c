@@ -26,6 +26,7 @@
 #include "milter/log.h"
 #include "milter/notify.h"
 #include "milter/sandbox.h"
+#include "milter/shadow_work.h"
 
 enum {
 	EARLY_ARENA_BYTES = 64 << 20,
@@ -41,6 +42,7 @@ struct life {
 	struct server server;
 	struct milter_settings early; /* as read before privileges went */
 	struct privilege_user user;
+	pthread_mutex_t reloading; /* by signal, or by the control socket */
 	int control_fd;		 /* made while it was allowed; -1: none */
 	char model_path[4096];
 	struct control *control;
@@ -113,6 +115,21 @@ read_early(struct life *l, struct arena *a)
 	return EX_OK;
 }
 
+/* A shadow that cannot be loaded does not run; everything else does. */
+static void
+report_shadows(const struct snapshot *s)
+{
+	const struct shadow_list *list = engine_shadows(s->engine);
+	struct buf line;
+
+	for (size_t i = 0; i < list->fault_count; i++) {
+		buf_init(&line, LOG_LINE_BYTES);
+		log_add(&line, "error", span_cstr(list->faults[i]), 0);
+		log_write(LOG_WARNING, "fault=shadow %s", line.ptr);
+		buf_done(&line);
+	}
+}
+
 static int
 load_first(struct life *l, struct arena *a)
 {
@@ -128,6 +145,7 @@ load_first(struct life *l, struct arena *a)
 		return complain(r == -EINVAL ? EX_CONFIG : EX_UNAVAILABLE,
 		    err.text);
 	l->server.current = snapshot;
+	report_shadows(snapshot);
 	return EX_OK;
 }
 
@@ -203,44 +221,6 @@ make_control(struct life *l)
 }
 
 static void
-good_client(void *context, const struct netaddr *client, int64_t when)
-{
-	struct life *l = context;
-
-	if (l->server.banfeed != NULL)
-		banfeed_confirm(l->server.banfeed, client, when);
-}
-
-static void
-start_control(struct life *l)
-{
-	const struct milter_settings *ms = &l->server.current->settings;
-	struct control_context context = {
-		.store = l->server.store,
-		.model_path = l->model_path,
-		.model_options = {
-			(size_t)engine_settings(l->server.current->engine)
-			    ->learned_size,
-			(unsigned)engine_settings(l->server.current->engine)
-			    ->learned_need },
-		.label_rate = ms->label_rate,
-		.model_changed = model_changed,
-		.changed_context = l,
-		.good_client = good_client,
-		.good_context = l,
-	};
-	struct error err;
-
-	if (l->control_fd < 0)
-		return;
-	snprintf(l->model_path, sizeof(l->model_path), "%s/" MODEL_FILE,
-	    ms->state_dir);
-	if (control_start(l->control_fd, l->early.control_socket, &context,
-		&l->control, &err) != 0)
-		log_fault("control", "fault=control error=\"%s\"", err.text);
-}
-
-static void
 limit_log(struct server *s, const struct milter_settings *ms)
 {
 	if (s->store != NULL)
@@ -261,6 +241,11 @@ open_server(struct life *l)
 		return complain(EX_OSERR, "out of memory for strikes");
 	open_store(s, ms->state_dir);
 	limit_log(s, ms);
+	if (s->store != NULL &&
+	    shadow_work_start(s->store, &s->shadow_work, &err) != 0) {
+		s->shadow_work = NULL;
+		log_fault("shadow", "fault=shadow error=\"%s\"", err.text);
+	}
 	if (strcmp(ms->ban_socket, SETTINGS_NONE) != 0 &&
 	    banfeed_new(ms->ban_socket, &s->banfeed, &err) != 0) {
 		s->banfeed = NULL;
@@ -318,35 +303,85 @@ note_unchangeable(const struct milter_settings *was,
 		    "control_socket, control_group and ban_socket change with a restart only");
 }
 
-static void
-reload(struct life *l)
+static int
+reload(struct life *l, struct error *err)
 {
 	struct arena *a = arena_new(EARLY_ARENA_BYTES);
 	struct snapshot *fresh = NULL;
-	struct error err = { "out of memory" };
 	struct diags diags;
 	int r = -ENOMEM;
 
+	error_set(err, 0, "out of memory");
+	pthread_mutex_lock(&l->reloading);
 	tell_systemd_reloading();
 	if (a != NULL) {
 		diags_init(&diags, a);
 		r = snapshot_load(&l->options->load, l->server.current, &diags,
-		    &fresh, &err);
+		    &fresh, err);
 		report_diags(&diags, DIAG_ERROR);
 	}
 	if (r != 0)
 		log_write(LOG_ERR, "reload failed, the old configuration stays: %s",
-		    err.text);
+		    err->text);
 	else {
 		note_unchangeable(&l->early, &fresh->settings);
 		apply_log_settings(&l->server, &fresh->settings);
 		allowfeed_set(l->server.allowfeed, fresh);
+		report_shadows(fresh);
 		server_swap(&l->server, fresh);
 		malloc_trim(0);
 		log_write(LOG_NOTICE, "reloaded");
 	}
 	arena_free(a);
 	notify_send("READY=1");
+	pthread_mutex_unlock(&l->reloading);
+	return r;
+}
+
+static int
+reload_asked(void *context, struct error *err)
+{
+	return reload(context, err);
+}
+
+static void
+good_client(void *context, const struct netaddr *client, int64_t when)
+{
+	struct life *l = context;
+
+	if (l->server.banfeed != NULL)
+		banfeed_confirm(l->server.banfeed, client, when);
+}
+
+static void
+start_control(struct life *l)
+{
+	const struct milter_settings *ms = &l->server.current->settings;
+	struct control_context context = {
+		.store = l->server.store,
+		.model_path = l->model_path,
+		.model_options = {
+			(size_t)engine_settings(l->server.current->engine)
+			    ->learned_size,
+			(unsigned)engine_settings(l->server.current->engine)
+			    ->learned_need },
+		.label_rate = ms->label_rate,
+		.model_changed = model_changed,
+		.changed_context = l,
+		.good_client = good_client,
+		.good_context = l,
+		.reload = reload_asked,
+		.reload_context = l,
+	};
+	struct error err;
+
+	if (l->control_fd < 0)
+		return;
+	snprintf(l->model_path, sizeof(l->model_path), "%s/" MODEL_FILE,
+	    ms->state_dir);
+	if (control_start(l->control_fd, l->early.control_socket, &context,
+		&l->control, &err) != 0)
+		log_fault("control", "fault=control error=\"%s\"", err.text);
 }
 
 static void
@@ -385,6 +420,7 @@ finish(struct life *l, int code)
 	struct error err;
 
 	control_stop(l->control);
+	shadow_work_stop(l->server.shadow_work);
 	banfeed_free(l->server.banfeed);
 	if (l->server.store != NULL &&
 	    store_flush(l->server.store, &err) != 0)
@@ -427,6 +463,7 @@ static int
 serve(struct life *l, const sigset_t *signals)
 {
 	struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	struct error err;
 	pthread_t thread;
 
 	fds[0].fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -449,7 +486,7 @@ serve(struct life *l, const sigset_t *signals)
 		if (read(fds[0].fd, &si, sizeof(si)) != sizeof(si))
 			continue;
 		if (si.ssi_signo == SIGHUP)
-			reload(l);
+			reload(l, &err);
 		else {
 			drain(l);
 			finish(l, EX_OK);
@@ -521,8 +558,9 @@ confine(struct life *l, struct arena *a)
 	struct scoring_settings scoring;
 	struct settings_room room = { scoring_settings_table, &scoring };
 	struct conf_lines lines = { 0 };
-	const char *read[12 + SANDBOX_RULES_MAX], *write[3];
+	const char *read[12 + SANDBOX_RULES_MAX + SHADOW_MAX_SETS], *write[3];
 	struct sandbox_paths paths = { .read = read, .write = write };
+	const char *tuned;
 	struct diags ignored; /* engine_load() reports them */
 	struct error err;
 	size_t n = 0;
@@ -547,6 +585,9 @@ confine(struct life *l, struct arena *a)
 		read[n++] = o->rules[i];
 	for (size_t i = 0; i < scoring.rules.count && i < SANDBOX_RULES_MAX / 2; i++)
 		read[n++] = scoring.rules.items[i];
+	read[n++] = scoring.tuned_dir;
+	for (size_t i = 1; i < scoring.shadow.count && i < 2 * SHADOW_MAX_SETS; i += 2)
+		read[n++] = scoring.shadow.items[i];
 	paths.read_count = n;
 	n = 0;
 	write[n++] = l->early.state_dir;
@@ -557,6 +598,11 @@ confine(struct life *l, struct arena *a)
 	paths.write_count = n;
 	/* SQLite's scratch files: the only place left */
 	setenv("SQLITE_TMPDIR", l->early.state_dir, 1);
+	tuned = scoring_tuned_dir(&scoring, a);
+	/* a process on the network should not write what it loads */
+	if (tuned != NULL && access(tuned, W_OK) == 0)
+		log_write(LOG_WARNING, "tuned_dir \"%s\" can be written by this "
+		    "process, it should be another user's", tuned);
 	r = sandbox_enter(&paths, &landlock, &err);
 	scoring_settings_done(&scoring);
 	return r == 0 ? EX_OK : complain(EX_NOPERM, err.text);
@@ -579,6 +625,7 @@ daemon_run(const struct daemon_options *options)
 	l->ready_fd = -1;
 	l->control_fd = -1;
 	pthread_mutex_init(&l->server.lock, NULL);
+	pthread_mutex_init(&l->reloading, NULL);
 	log_open();
 	log_to_stderr(true);
 	/* many threads with an allocator arena each would keep what one large

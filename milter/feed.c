@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "db/labels.h"
+#include "db/shadow.h"
 #include "milter/log.h"
 #include "milter/session_private.h"
 #include "scoring/feedback.h"
@@ -61,6 +62,24 @@ feed_log(struct session *s, const struct identity *ids, size_t count,
 		log_fault("verdict-log", "fault=verdict-log queue_id=%s "
 		    "error=\"no memory for the record\"",
 		    t->queue_id != NULL ? t->queue_id : "-");
+	session_put_shadows(s->server->store, t, 0);
+}
+
+void
+session_put_shadows(struct store *store, const struct transaction *t,
+    size_t first)
+{
+	const struct verdict *v = t->run.verdict;
+	struct shadow_said said[SHADOW_MAX_SETS];
+	size_t n = 0;
+
+	for (size_t i = first; i < v->shadow_count && n < SHADOW_MAX_SETS; i++) {
+		const struct shadow_verdict *s = &v->shadows[i];
+
+		said[n++] = (struct shadow_said){ s->name, s->hash,
+			(int)v->action, (int)s->action, s->score };
+	}
+	store_shadow_put(store, t->verdict_id, said, n, t->run.evidence->now);
 }
 
 void

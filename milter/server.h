@@ -15,6 +15,8 @@
 #include "milter/snapshot.h"
 #include "milter/strikes.h"
 
+struct shadow_work;
+
 struct server {
 	pthread_mutex_t lock; /* of current */
 	struct snapshot *current;
@@ -23,6 +25,7 @@ struct server {
 	struct strikes *strikes;
 	struct banfeed *banfeed; /* NULL: no reports */
 	struct allowfeed *allowfeed; /* NULL likewise */
+	struct shadow_work *shadow_work; /* NULL: only sets of scores run */
 	char host[256];		 /* name of this host */
 	atomic_uint in_flight;	 /* messages between MAIL and their reply */
 	atomic_bool stopping;	 /* SIGTERM came: no new messages */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "milter/session_private.h"
+#include "milter/shadow_work.h"
 
 /* RFC 5321 4.5.3.1 allows 255 and 256; longer ones are data to be judged,
  * but a client must not fill memory with them. */
@@ -109,6 +110,12 @@ copy(struct transaction *t, struct span s)
 	return p;
 }
 
+static const char *
+copy_string(struct transaction *t, const char *s)
+{
+	return s != NULL ? copy(t, span_cstr(s)) : NULL;
+}
+
 /* Envelope as far as it is known before the recipients */
 static void
 envelope_begin(struct session *s, struct transaction *t,
@@ -117,16 +124,16 @@ envelope_begin(struct session *s, struct transaction *t,
 	t->envelope = (struct envelope){
 		.source = ENVELOPE_SMTP,
 		.client_ip = s->client,
-		.client_name = s->client_name,
-		.reverse_name = s->reverse_name,
-		.helo = s->helo,
+		/* a shadow may look at the message when the session is gone */
+		.client_name = copy_string(t, s->client_name),
+		.reverse_name = copy_string(t, s->reverse_name),
+		.helo = copy_string(t, s->helo),
 		.tls = s->tls,
 		.mail_from = copy(t, session_path_address(reverse_path)),
 	};
 	if (auth_login != NULL && auth_login[0] != '\0')
 		t->envelope.auth_login = copy(t, span_cstr(auth_login));
-	if (queue_id != NULL)
-		t->queue_id = copy(t, span_cstr(queue_id));
+	t->queue_id = copy_string(t, queue_id);
 }
 
 static struct transaction *
@@ -317,6 +324,16 @@ session_end_of_body(struct session *s)
 }
 
 void
+transaction_free(struct transaction *t)
+{
+	gather_free(t->gather);
+	buf_done(&t->raw);
+	arena_free(t->arena);
+	arena_free(t->edit_arena);
+	free(t);
+}
+
+void
 session_end_message(struct session *s)
 {
 	struct transaction *t = s->t;
@@ -327,10 +344,9 @@ session_end_message(struct session *s)
 	s->no_transaction = FAILURE_NONE;
 	if (t != NULL) {
 		gather_free(t->gather);
-		buf_done(&t->raw);
-		arena_free(t->arena);
-		arena_free(t->edit_arena);
-		free(t);
+		t->gather = NULL;
+		if (!shadow_work_add(s->server->shadow_work, s->snapshot, t))
+			transaction_free(t);
 	}
 	atomic_fetch_sub(&s->server->in_flight, 1);
 }

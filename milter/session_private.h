@@ -43,9 +43,13 @@ struct session {
 	enum failure no_transaction; /* why there is none though MAIL came */
 };
 
+void transaction_free(struct transaction *t);
 void session_end_of_body(struct session *s);
 /* After the verdict: memory of identities and the greylist. */
 void session_feed_store(struct session *s, int64_t now);
+/* What the shadows of a verdict said, from the first-th on, into the log. */
+void session_put_shadows(struct store *store, const struct transaction *t,
+    size_t first);
 /* A field by which a message says that it is a list's, bulk or automatic. */
 bool session_field_automatic(const char *name, const char *value);
 /* After a message of an authenticated user: whom it went to. */

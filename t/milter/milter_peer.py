@@ -262,6 +262,9 @@ class Daemon:
         self.process = None
         self.to_file = False  # for benchmarks: the log goes to a file, unread
         self.write_config(config)
+        if rules is None:  # the configuration says where they are
+            self.rules_path = None
+            return
         with open(self.rules_path, "w", encoding="utf-8") as f:
             f.write(rules)
 
@@ -281,8 +284,9 @@ class Daemon:
 
     def start(self, ready=True):
         command = self.wrapper + [os.path.join(BUILD, "milter", "spamscored"), "--foreground",
-                                  "--config", self.config_path, "--rules", self.rules_path,
-                                  *self.args]
+                                  "--config", self.config_path, *self.args]
+        if self.rules_path is not None:
+            command += ["--rules", self.rules_path]
         if self.to_file:
             return self.start_to_file(command)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,

@@ -113,6 +113,9 @@ certify_step(struct tuning *t)
 	t->tag = (struct certificate){ .holds = false, .threshold = tag,
 		.given = n, .bound = n > 0 ?
 		    certify_upper_bound(lost, n, o->confidence) : 1 };
+	while (t->reject_lost < n && ham[n - 1 - t->reject_lost] >=
+	    round(t->reject.threshold * 1000) / 1000)
+		t->reject_lost++;
 	free(ham);
 	t->thresholds_after = t->thresholds_before;
 	t->thresholds_after.tag = tag;
@@ -162,6 +165,8 @@ result_make(struct tuning *t, const struct engine *e, struct arena *a)
 		.ruleset = ruleset_hash(engine_ruleset(e)), .seed = t->o->seed,
 		.fit_ham = t->fit.ham, .fit_spam = t->fit.spam,
 		.held_ham = t->clean.held_ham, .held_spam = t->clean.held_spam,
+		.certified = { t->reject.holds, t->o->max_ham_loss,
+		    t->o->confidence, t->reject_lost, t->reject.given },
 		.certificate_reject = t->reject_text,
 		.certificate_tag = t->tag_text,
 		.has_tag = t->thresholds_after.tag != engine_untuned(e).tag,

@@ -36,6 +36,7 @@ struct tuning {
 	double *before, *after;	   /* scores, one a rule */
 	struct thresholds thresholds_before, thresholds_after;
 	struct certificate reject, tag;
+	size_t reject_lost; /* of the ham held out */
 	char reject_text[200], tag_text[200];
 	struct compare_report compare;
 	struct result result;

@@ -99,6 +99,9 @@ result_format(const struct result *r, struct buf *out, struct error *err)
 	    "# fitted to: %zu ham, %zu spam\n# judged on: %zu ham, %zu spam\n",
 	    r->ruleset, r->seed, r->fit_ham, r->fit_spam, r->held_ham,
 	    r->held_spam);
+	buf_printf(out, "# certified: %s, loss %.9g, confidence %.9g, lost %zu of "
+	    "%zu\n", r->certified.holds ? "yes" : "no", r->certified.loss,
+	    r->certified.confidence, r->certified.lost, r->certified.given);
 	add_line(out, "certificate reject", r->certificate_reject);
 	add_line(out, "certificate tag", r->certificate_tag);
 	if (r->has_tag) {
@@ -161,6 +164,43 @@ take_counts(struct span s, size_t *ret_ham, size_t *ret_spam,
 	    span_is(spam, "spam,"));
 }
 
+/* A share above 0 and below 1, as %.9g writes it. */
+static bool
+take_fraction(struct span s, double *ret)
+{
+	char text[32], *end;
+
+	if (s.len > 0 && s.ptr[s.len - 1] == ',')
+		s.len--;
+	if (s.len == 0 || s.len >= sizeof(text))
+		return false;
+	memcpy(text, s.ptr, s.len);
+	text[s.len] = '\0';
+	if (strspn(text, "0123456789.e-") != s.len)
+		return false;
+	*ret = strtod(text, &end);
+	return *end == '\0' && *ret > 0 && *ret < 1;
+}
+
+/* "yes, loss 0.001, confidence 0.95, lost 2 of 3100" */
+static bool
+take_certified(struct span s, struct result_certified *c)
+{
+	struct span holds = conf_next_word(&s);
+
+	c->holds = span_is(holds, "yes,");
+	return (c->holds || span_is(holds, "no,")) &&
+	    span_is(conf_next_word(&s), "loss") &&
+	    take_fraction(conf_next_word(&s), &c->loss) &&
+	    span_is(conf_next_word(&s), "confidence") &&
+	    take_fraction(conf_next_word(&s), &c->confidence) &&
+	    span_is(conf_next_word(&s), "lost") &&
+	    take_number(conf_next_word(&s), &c->lost) &&
+	    span_is(conf_next_word(&s), "of") &&
+	    take_number(conf_next_word(&s), &c->given) &&
+	    span_trim(s).len == 0 && c->lost <= c->given;
+}
+
 static const char *
 keep(struct reader *d, struct span s)
 {
@@ -190,7 +230,7 @@ take_header(struct reader *d, struct span s)
 {
 	static const char *const keys[] = { "made:", "ruleset:", "seed:",
 		"fitted to:", "judged on:", "certificate reject:",
-		"certificate tag:" };
+		"certificate tag:", "certified:" };
 	struct span rest;
 	size_t n, seed = 0;
 	bool ok = true;
@@ -230,6 +270,9 @@ take_header(struct reader *d, struct span s)
 		break;
 	case 6:
 		d->r.certificate_tag = keep(d, s);
+		break;
+	case 7:
+		ok = take_certified(s, &d->r.certified);
 		break;
 	}
 	if (!ok)
@@ -410,7 +453,7 @@ result_parse(struct span text, const char *name, struct arena *a,
 		else if (!span_is(span_trim(s), FIRST_LINE))
 			fault(&d, "the first line is not \"" FIRST_LINE "\"");
 	}
-	if (d.line == 0 || d.seen != 127)
+	if (d.line == 0 || d.seen != 255)
 		fault(&d, "the header is not complete");
 	if (d.has_about)
 		fault(&d, "the last rule has no score");

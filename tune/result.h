@@ -8,6 +8,7 @@
  *   # seed: 1
  *   # fitted to: 4150 ham, 1896 spam
  *   # judged on: 1200 ham, 400 spam
+ *   # certified: yes, loss 0.001, confidence 0.95, lost 2 of 3100
  *   # certificate reject: SENTENCE
  *   # certificate tag: SENTENCE
  *   reject_score 12.5
@@ -52,6 +53,12 @@ struct result {
 	const char *ruleset;
 	uint64_t seed;
 	size_t fit_ham, fit_spam, held_ham, held_spam;
+	/* the certificate at reject_score in numbers, for the release gate */
+	struct result_certified {
+		bool holds;
+		double loss, confidence; /* as shares */
+		size_t lost, given;	 /* of the ham that was held out */
+	} certified;
 	const char *certificate_reject, *certificate_tag;
 	bool has_tag, has_reject;
 	double tag_score, reject_score;

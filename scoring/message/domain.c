@@ -1,4 +1,5 @@
 /* Hosts, their registered domains, and whether they can exist */
+#include <idn2.h>
 #include <libpsl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -216,6 +217,39 @@ has_encoded(struct span s)
 	return false;
 }
 
+/* RFC 5891 A-labels, in lower case; dots of other scripts are dots (RFC 3490
+ * 3.1). What can not be converted stays. false: no memory */
+static bool
+to_ascii(struct arena *a, struct span *s)
+{
+	static const char *const dots[] = { "\xe3\x80\x82", "\xef\xbc\x8e",
+		"\xef\xbd\xa1" };
+	char text[4 * MAX_HOST], *ascii = NULL;
+	bool plain = true;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->len; i++)
+		plain &= (unsigned char)s->ptr[i] < 0x80;
+	if (plain || s->len >= sizeof(text) ||
+	    memchr(s->ptr, '\0', s->len) != NULL)
+		return true;
+	for (size_t i = 0; i < s->len;) {
+		size_t k = 0;
+
+		while (k < 3 && (s->len - i < 3 ||
+			memcmp(s->ptr + i, dots[k], 3) != 0))
+			k++;
+		text[n++] = k < 3 ? '.' : s->ptr[i];
+		i += k < 3 ? 3 : 1;
+	}
+	text[n] = '\0';
+	if (idn2_to_ascii_8z(text, &ascii,
+	    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+		*s = arena_span(a, span_cstr(ascii));
+	idn2_free(ascii);
+	return s->ptr != NULL;
+}
+
 bool
 uri_to_domain(struct arena *a, struct span uri, const struct uri_rules *rules,
     struct span *ret_host, struct span *ret_domain)
@@ -264,6 +298,10 @@ uri_to_domain(struct arena *a, struct span uri, const struct uri_rules *rules,
 			s.len = n - 1;
 	}
 	if (has_encoded(s))
+		return false;
+	/* what a browser would look up; a name left in UTF-8 would be a link
+	 * that no list is asked about */
+	if (!to_ascii(a, &s))
 		return false;
 	*ret_host = *ret_domain = s;
 	if (is_ip(s))

@@ -206,6 +206,17 @@ parse_list_line(struct loader *l, const struct conf_line *line)
 			add_line(l, d, line);
 		return CONF_DONE;
 	}
+	/* hashbl_acl_NAME, any name, is "hashbl_acl NAME" */
+	if (strncmp(word, "hashbl_acl_", 11) == 0 && word[11] != '\0') {
+		struct conf_line renamed = *line;
+		const char *value = arena_printf(l->arena, "%s %.*s", word + 11,
+		    SPAN_ARG(line->value));
+
+		renamed.key = SPAN_LIT("hashbl_acl");
+		renamed.value = span_cstr(value != NULL ? value : "");
+		l->oom |= value == NULL;
+		return parse_list_line(l, &renamed);
+	}
 	if (span_is(line->key, "envelope_sender_header")) {
 		if (line->value.len == 0)
 			loader_error(l, line,

@@ -187,6 +187,14 @@ test_detail(void)
 		}
 	}
 	tap_is_str(uri_type_name(URI_IFRAME), "iframe", "type by name");
+	list_of(a, "Content-Type: text/html; charset=utf-8",
+	    "<a href=\"http://www.b\xc3\xbc" "cher.example/\">x</a>"
+	    "<a href=\"http://b\xc3\xbc" "cher\xe3\x80\x82" "example/\">y</a>", &u);
+	for (size_t i = 0; i < u->count; i++)
+		tap_is_span(u->items[i].host_count > 0 ?
+		    u->items[i].domains[0] : SPAN_LIT("none"),
+		    SPAN_LIT("xn--bcher-kva.example"), "the domain in its ACE form");
+	tap_is_int((long long)u->count, 2, "of both");
 	arena_free(a);
 }
 

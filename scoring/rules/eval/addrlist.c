@@ -99,6 +99,7 @@ struct collect {
 	struct eval_context *ctx;
 	struct span *list;
 	size_t count;
+	bool keep_case;
 	int error;
 };
 
@@ -107,7 +108,7 @@ collect_one(struct collect *c, struct span s)
 {
 	struct arena *a = eval_input(c->ctx)->arena;
 
-	s = addr_lower(a, s);
+	s = c->keep_case ? arena_span(a, s) : addr_lower(a, s);
 	if (s.ptr == NULL) {
 		c->error = -ENOMEM;
 		return;
@@ -154,8 +155,9 @@ squeeze_dots(struct span s)
 	return span_of(s.ptr, n);
 }
 
-int
-addr_all_from(struct eval_context *ctx, struct span **ret, size_t *ret_n)
+static int
+all_from(struct eval_context *ctx, bool keep_case, struct span **ret,
+    size_t *ret_n)
 {
 	static const char *const fields[] = { "From:addr", "Envelope-Sender:addr",
 		"Resent-Sender:addr", "X-Envelope-From:addr", "EnvelopeFrom:addr" };
@@ -163,6 +165,7 @@ addr_all_from(struct eval_context *ctx, struct span **ret, size_t *ret_n)
 
 	if (!collect_begin(&c, ctx))
 		return -ENOMEM;
+	c.keep_case = keep_case;
 	if (collect_field(&c, "Resent-From:first:addr") == 0) {
 		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 			collect_field(&c, fields[i]);
@@ -172,6 +175,19 @@ addr_all_from(struct eval_context *ctx, struct span **ret, size_t *ret_n)
 	*ret = c.list;
 	*ret_n = c.count;
 	return c.error;
+}
+
+int
+addr_all_from(struct eval_context *ctx, struct span **ret, size_t *ret_n)
+{
+	return all_from(ctx, false, ret, ret_n);
+}
+
+int
+addr_all_from_as_written(struct eval_context *ctx, struct span **ret,
+    size_t *ret_n)
+{
+	return all_from(ctx, true, ret, ret_n);
 }
 
 /* " for <user@host>;" of a Received field */

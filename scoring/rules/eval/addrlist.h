@@ -33,6 +33,9 @@ bool addrlist_has(const struct addrlist *l, struct span s);
 /* SpamAssassin's all_from_addrs() and all_to_addrs(), lower case, unique.
  * 0 or -ENOMEM */
 int addr_all_from(struct eval_context *ctx, struct span **ret, size_t *ret_n);
+/* The same in the case in which they are written */
+int addr_all_from_as_written(struct eval_context *ctx, struct span **ret,
+    size_t *ret_n);
 int addr_all_to(struct eval_context *ctx, struct span **ret, size_t *ret_n);
 /* ASCII lower case copy; ptr NULL: no memory */
 struct span addr_lower(struct arena *a, struct span s);

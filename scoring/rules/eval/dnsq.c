@@ -19,9 +19,10 @@ dnsq_type(struct span word)
 	return 0;
 }
 
-/* RFC 1035 2.3.4; an underscore is allowed in names that are asked for */
+/* RFC 1035 2.3.4; an underscore is allowed in names that are asked for. raw:
+ * any visible ASCII that needs no escape in presentation form */
 static bool
-is_host_name(struct span s)
+is_name(struct span s, bool raw)
 {
 	size_t label = 0;
 
@@ -35,7 +36,8 @@ is_host_name(struct span s)
 				return false;
 			label = 0;
 		} else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		    c == '-' || c == '_') {
+		    c == '-' || c == '_' ||
+		    (raw && c > ' ' && c < 0x7F && c != '\\')) {
 			if (++label > 63)
 				return false;
 		} else
@@ -44,9 +46,9 @@ is_host_name(struct span s)
 	return label > 0;
 }
 
-void
-dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
-    const char *zone)
+static void
+add_name(struct eval_context *ctx, struct dnsq_names *n, struct span head,
+    const char *zone, bool raw)
 {
 	char *name;
 
@@ -67,12 +69,26 @@ dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
 	for (char *p = name; *p != '\0'; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p += 'a' - 'A';
-	if (!is_host_name(span_cstr(name)))
+	if (!is_name(span_cstr(name), raw))
 		return;
 	for (size_t i = 0; i < n->count; i++)
 		if (strcmp(n->names[i], name) == 0)
 			return;
 	n->names[n->count++] = name;
+}
+
+void
+dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
+    const char *zone)
+{
+	add_name(ctx, n, head, zone, false);
+}
+
+void
+dnsq_add_raw(struct eval_context *ctx, struct dnsq_names *n, struct span head,
+    const char *zone)
+{
+	add_name(ctx, n, head, zone, true);
 }
 
 void

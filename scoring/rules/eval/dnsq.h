@@ -52,6 +52,10 @@ size_t dnsq_sorted(const struct dns_evidence *d,
  * is passed over. */
 void dnsq_add(struct eval_context *ctx, struct dnsq_names *n, struct span head,
     const char *zone);
+/* The same for a value that may be no host name: any visible ASCII without
+ * a backslash */
+void dnsq_add_raw(struct eval_context *ctx, struct dnsq_names *n,
+    struct span head, const char *zone);
 /* The address's reversed form in front of the zone */
 void dnsq_add_ip(struct eval_context *ctx, struct dnsq_names *n,
     const struct netaddr *ip, const char *zone);

@@ -1,7 +1,7 @@
 /*
  * Functions of plugins whose answer comes from elsewhere: Bayes from the
  * learned model, VBounce from its list of relays, and those that need a
- * network service which is not asked (Razor2, Pyzor, DCC, HashBL).
+ * network service which is not asked (Razor2, Pyzor, DCC).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -162,16 +162,4 @@ static const struct eval_function dcc_functions[] = {
 };
 const struct eval_family eval_dcc = {
 	"Mail::SpamAssassin::Plugin::DCC", dcc_functions, NULL, NULL, NULL,
-};
-
-static const struct eval_function hashbl_functions[] = {
-	{ "check_hashbl_emails", EVAL_ANY, "*", run_service, NULL, NULL },
-	{ "check_hashbl_uris", EVAL_ANY, "*", run_service, NULL, NULL },
-	{ "check_hashbl_bodyre", EVAL_ANY, "*", run_service, NULL, NULL },
-	{ "check_hashbl_tag", EVAL_ANY, "*", run_service, NULL, NULL },
-	{ "check_hashbl_attachments", EVAL_ANY, "*", run_service, NULL, NULL },
-	{ 0 },
-};
-const struct eval_family eval_hashbl = {
-	"Mail::SpamAssassin::Plugin::HashBL", hashbl_functions, NULL, NULL, NULL,
 };

@@ -7,8 +7,9 @@ extern const struct eval_family eval_subject_lists, eval_welcomelist;
 extern const struct eval_family eval_askdns, eval_image, eval_uridetail,
     eval_uridns;
 extern const struct eval_family eval_dkim_lists, eval_spf_lists; /* authlist.c */
-extern const struct eval_family eval_bayes, eval_dcc, eval_hashbl, eval_pyzor,
-    eval_razor, eval_vbounce; /* other.c */
+extern const struct eval_family eval_bayes, eval_dcc, eval_pyzor, eval_razor,
+    eval_vbounce; /* other.c */
+extern const struct eval_family eval_hashbl;
 extern const struct eval_family eval_dkim, eval_dmarc, eval_spf; /* auth.c */
 extern const struct eval_family eval_fromname;
 extern const struct eval_family eval_domains; /* ../domains.c */

@@ -42,9 +42,13 @@ model_predict_sample(const struct model *m, const struct sample *s,
 		    "has not yet learned enough spam";
 	}
 	if (explain_count > 0) {
-		/* shares are parts of what is shown, after calibration; near
-		 * zero the ratio means nothing */
-		double scale = fabs(joined) > 0.5 ? p.log_odds / joined : 1;
+		/* shares are parts of what is shown, after join and
+		 * calibration; near zero the ratio means nothing */
+		double mean = 0, scale;
+
+		for (int g = 0; g < GROUPS; g++)
+			mean += groups[g] / GROUPS;
+		scale = fabs(mean) > 0.5 ? p.log_odds / mean : 1;
 
 		r = explain_features(m, s, &f, &places, explain_count,
 		    fmax(scale, 0.05), a, &p);

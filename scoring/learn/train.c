@@ -16,8 +16,15 @@
 
 static const float RATE = 0.012f;
 static const float RATE_FLOOR = 0.01f; /* under the root */
-/* Right by so much is not worth a step (thick threshold) */
+/* Right by so much is not worth a step (thick threshold): for the group, or
+ * for all together when the group is on the right side */
 static const double MARGIN = 6;
+/* A group learns from its own error and a little from that of all, so that
+ * each also looks for what the others miss */
+static const double JOINT_ERROR = 0.3;
+/* What a weight loses at each step it takes part in: what was learned long
+ * ago gives way to what is learned now */
+static const float SHRINK = 0.001f;
 
 /* Flip rate: prior 6 in 200, at most 1 in 10, used when both classes have
  * been seen so often; a step is never dampened below NOISE_STEP. Without the
@@ -107,7 +114,7 @@ step_segment(struct weight *weights, const uint32_t *list, size_t count, float g
 		__builtin_prefetch(pair_of(weights,
 		    list[i + AHEAD < count ? i + AHEAD : i]), 1);
 		w->g = half_make(sum);
-		w->w += rg / sqrtf(RATE_FLOOR + sum);
+		w->w = w->w * (1 - SHRINK) + rg / sqrtf(RATE_FLOOR + sum);
 	}
 }
 
@@ -130,7 +137,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 {
 	struct model_header *h = w->header;
 	bool spam = label == MODEL_SPAM;
-	double groups[GROUPS], joined, trusted;
+	double groups[GROUPS], joined, trusted, error;
 	struct features f;
 
 	arena_reset(w->scratch);
@@ -141,11 +148,15 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 	joined = join_log_odds(h, groups, s);
 	trusted = trust(h, joined, spam, weight);
 	calibrate_learn(&h->calibrate, joined, spam, weight, trusted);
+	error = JOINT_ERROR * ((spam ? 1 : 0) - sigmoid(joined));
 	for (int g = 0; g < GROUPS; g++) {
-		double error = (spam ? 1 : 0) - sigmoid(groups[g]);
+		double own = (spam ? 1 : 0) - sigmoid(groups[g]);
+		double right = spam ? groups[g] : -groups[g];
 
-		if ((spam ? groups[g] : -groups[g]) < MARGIN)
-			step(w->weights, &f, g, error * trusted * weight);
+		if (right < MARGIN &&
+		    (right <= 0 || (spam ? joined : -joined) <= MARGIN))
+			step(w->weights, &f, g, trusted * weight *
+			    (error + (1 - JOINT_ERROR) * own));
 	}
 	if (spam)
 		h->spam++;

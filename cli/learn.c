@@ -13,7 +13,7 @@ struct learning_run {
 	struct state state;
 	struct state_options options;
 	const char *class, *user, *source;
-	size_t done, changed, unknown, failed;
+	size_t done, changed, unknown, folded, failed;
 	int code; /* of the first failure */
 };
 
@@ -43,6 +43,8 @@ learn_one(struct learning_run *l, const char *name, json_t *request,
 		l->changed++;
 	if (!json_is_true(json_object_get(answer, "known")))
 		l->unknown++;
+	if (json_is_true(json_object_get(answer, "folded")))
+		l->folded++;
 	if (l->options.json) {
 		json_object_del(answer, "ok");
 		json_object_set_new(answer, "path", json_string(name));
@@ -123,9 +125,13 @@ run(struct learning_run *l, const char *id, char **paths, int count)
 	for (int i = 0; i < count; i++)
 		learn_path(l, paths[i], 0);
 	code = state_close(&l->state, l->code);
-	if (!l->options.json)
+	if (!l->options.json) {
 		printf("%zu messages, %zu changed, %zu of unknown senders, "
 		    "%zu failed\n", l->done, l->changed, l->unknown, l->failed);
+		if (l->folded > 0)
+			printf("%zu learned longer ago than learned_keep: the model "
+			    "keeps what they taught\n", l->folded);
+	}
 	return cli_finish(code);
 }
 

@@ -77,8 +77,7 @@ state_paths(struct state *s, const struct state_options *o)
 		snprintf(s->model, sizeof(s->model), "%s/" MODEL_FILE,
 		    ms.state_dir);
 		s->label_rate = ms.label_rate;
-		s->model_options = (struct model_options){
-			(size_t)ss.learned_size, (unsigned)ss.learned_need };
+		s->feedback = feedback_model_of(&ss, s->model);
 		if (o->db != NULL) {
 			const char *slash = strrchr(o->db, '/');
 
@@ -130,7 +129,7 @@ state_open(struct state *s, const struct state_options *o, bool writes)
 						EX_UNAVAILABLE, "%s", err.text);
 	/* the command's user answers for the rate */
 	s->context = (struct control_context){ .store = s->store,
-		.model_path = s->model, .model_options = s->model_options };
+		.model = s->feedback };
 	return EX_OK;
 }
 

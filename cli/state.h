@@ -32,7 +32,7 @@ struct state {
 	struct control_context context;
 	char db[4096], model[4096], socket[4096];
 	int64_t label_rate;
-	struct model_options model_options;
+	struct feedback_model feedback; /* .path is model */
 	bool learned;
 };
 

@@ -16,8 +16,8 @@ enum { MAX_COLUMNS = 20, MAX_LINE = 8 << 20 };
 /* All that is worth keeping; NULL ends it. */
 static const char *const tables[] = { "reputation", "greylist", "verdict",
 	"verdict_address", "label", "label_identity", "learning",
-	"correspondent", "lesson", "lesson_gone", "shadow_set",
-	"shadow", NULL };
+	"correspondent", "lesson", "lesson_gone", "lesson_folded",
+	"shadow_set", "shadow", NULL };
 
 static int
 open_file(const char *path, sqlite3 **ret_db, struct error *err)

@@ -90,10 +90,13 @@ expire_rest(struct writer *w, int64_t now)
 		{ "DELETE FROM label WHERE seen<?1 AND time<?1",
 		    13 * (int64_t)COUNTS_HALF_LIFE_SEC },
 		{ "DELETE FROM correspondent WHERE time<?1", CORRESPONDENT_SEC },
-		/* the model has learned them; ?1 is for form's sake */
+		/* as long as the label */
+		{ "DELETE FROM lesson WHERE length(sample)=0 AND time<?1",
+		    13 * (int64_t)COUNTS_HALF_LIFE_SEC },
+		/* LESSONS_HARD; ?1 is for form's sake */
 		{ "DELETE FROM lesson WHERE ?1 IS NOT NULL AND event IN"
 		  " (SELECT event FROM lesson ORDER BY event DESC"
-		  " LIMIT -1 OFFSET 100000)", 0 },
+		  " LIMIT -1 OFFSET 200000)", 0 },
 	};
 	int rc = SQLITE_OK;
 

@@ -45,7 +45,7 @@ enum fault {
 enum side { SIDE_WRITE, SIDE_READ, SIDES };
 
 enum op_kind {
-	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG,
+	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG, OP_LESSON,
 	OP_SHADOW, /* behind the verdict that it belongs to */
 	OP_CALL
 };
@@ -210,5 +210,6 @@ int log_apply(struct writer *w, const struct op *op);
 int shadow_apply(struct writer *w, const struct op *op);
 int log_expire(struct writer *w, int64_t now, int64_t age, int64_t size);
 int correspondent_apply(struct writer *w, const struct op *op);
+int lesson_apply(struct writer *w, const struct op *op);
 
 #endif

@@ -335,8 +335,8 @@ over_rate(sqlite3 *db, const struct label_request *r, bool *ret_over)
 	return query_end(&q);
 }
 
-static int
-note_learned(sqlite3 *db, const struct label_request *r)
+int
+learning_note(sqlite3 *db, const char *source, int64_t now)
 {
 	struct query q = query_begin(db, "INSERT INTO"
 	    " learning(source,learned,last_learned) VALUES(?1,1,?2)"
@@ -344,8 +344,8 @@ note_learned(sqlite3 *db, const struct label_request *r)
 	    "last_learned=max(last_learned,?2),why=''");
 
 	if (q.rc == SQLITE_OK) {
-		sqlite3_bind_text(q.st, 1, r->source, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(q.st, 2, r->now);
+		sqlite3_bind_text(q.st, 1, source, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(q.st, 2, now);
 	}
 	return query_run(&q);
 }
@@ -408,12 +408,17 @@ label_call(struct store *s, sqlite3 *db, void *context, struct error *err)
 		if (rc == SQLITE_OK)
 			rc = change_label(db, l);
 	}
+	/* what the filter taught itself has no label; forgetting it is a change
+	 * all the same */
+	if (rc == SQLITE_OK && r->class == LABEL_NONE && !result->changed &&
+	    result->all_was == LABEL_NONE)
+		rc = lesson_is_auto(db, r, &result->changed);
 	if (rc == SQLITE_OK)
 		rc = words(db, r, &result->is, &result->all_is);
 	if (rc == SQLITE_OK && result->changed)
-		rc = lesson_change(db, r, result->all_is);
+		rc = lesson_change(db, r, result->all_is, &result->folded);
 	if (rc == SQLITE_OK)
-		rc = note_learned(db, r);
+		rc = learning_note(db, r->source, r->now);
 	if (rc != SQLITE_OK)
 		return store_error(err, db, rc, "cannot store the label");
 	return l->also != NULL && result->changed ?

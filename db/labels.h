@@ -35,6 +35,7 @@ struct label_request {
 struct label_result {
 	bool changed;
 	bool known; /* the verdict log knows whom the message came from */
+	bool folded; /* the model keeps what it learned: it was too long ago */
 	enum label_class was, is;	    /* this user's word */
 	enum label_class all_was, all_is;   /* of all users together */
 	/* Where it came from, if it changed and the log knows: the client
@@ -63,10 +64,16 @@ int store_label_find(struct store *s, const char *verdict_id,
  * message has at most one, with what all users together say of it; when that
  * changes the lesson is replaced by one with a new, higher event number. The
  * database is the truth: a model whose last event is E follows by learning
- * the lessons after E, unless the event taken back last is between 1 and E; then
- * it has learned what does not stand any more and begins anew.
+ * the lessons after E, unless an event of 1 to E was taken back; then it has
+ * learned what does not stand any more and goes back to before that event.
+ *
+ * Lessons of long ago are folded: a model that is kept for good has learned
+ * them, their samples go, and what they taught cannot be taken back.
  */
-enum { LESSONS_MAX = 100000 }; /* the oldest give way; the model keeps them */
+enum {
+	LESSONS_MAX = 100000, /* with a sample: more are folded, however young */
+	LESSONS_HARD = 200000, /* where no model ever was trained */
+};
 struct lesson {
 	int64_t event;
 	bool spam;
@@ -74,16 +81,51 @@ struct lesson {
 	struct span sample; /* valid during the call */
 };
 typedef int store_lesson_fn(void *context, const struct lesson *lesson);
-/* In order, those after `after`; the callback's non-zero return ends it and
- * is returned. */
+/* In order, those after `after` that have a sample; the callback's non-zero
+ * return ends it and is returned. */
 int store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
     void *context, struct error *err);
-/* The highest event that was taken back since that was last settled; 0:
- * none. The last event that stands. */
-int store_lessons_state(struct store *s, int64_t *ret_gone,
-    int64_t *ret_last, struct error *err);
-/* The model was built without what was taken back up to `gone`. */
-int store_lessons_settled(struct store *s, int64_t gone, struct error *err);
+struct lessons_state {
+	int64_t gone;	/* the first event that was taken back since that was
+			   settled; 0: none */
+	int64_t settle; /* for store_lessons_settled() */
+	int64_t last;	/* the last event that stands */
+	int64_t folded; /* the lessons up to this one have no sample any more */
+};
+int store_lessons_state(struct store *s, struct lessons_state *ret_state,
+    struct error *err);
+/* The model was built without what was taken back when state was asked for;
+ * what was taken back since then still waits. */
+int store_lessons_settled(struct store *s, int64_t settle, struct error *err);
+/* How many lessons with a sample stand in (after, upto] */
+int store_lessons_count(struct store *s, int64_t after, int64_t upto,
+    int64_t *ret_count, struct error *err);
+/* The last event such that all lessons up to it were given before `before`,
+ * or that more than LESSONS_MAX came after it; 0: none. */
+int store_lessons_foldable(struct store *s, int64_t before,
+    int64_t *ret_event, struct error *err);
+/* A model whose last event is `event` is on disk and will be kept. */
+int store_lessons_fold(struct store *s, int64_t event, struct error *err);
+/* The same for a model that was built from another database: the lessons of
+ * this one, all with events below `event`, move behind it. */
+int store_lessons_adopt(struct store *s, int64_t event, struct error *err);
+
+/*
+ * A lesson that the filter gives itself, queued; source "auto". Nothing
+ * happens when the message has a lesson already, or when one of the bounds
+ * would be passed. A person's label replaces it, forgetting it takes it back.
+ */
+struct lesson_auto {
+	unsigned char message[MESSAGE_IDENTITY_BYTES];
+	bool spam;
+	double weight;	/* less than a person's */
+	double share;	/* at most so many of a class for each of people's */
+	double balance; /* at most so many of a class for each of the other */
+	int64_t max_per_hour; /* 0: any number */
+	int64_t now;
+	struct span sample;
+};
+void store_lesson_auto(struct store *s, const struct lesson_auto *lesson);
 
 /* For the doctor: when each source taught, or failed to. */
 struct learning { /* why: "" unless the last attempt failed */

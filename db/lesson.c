@@ -12,8 +12,8 @@ enum { MAX_SAMPLE = 64 * 1024 };
 static int
 note_gone(sqlite3 *db, sqlite3_int64 event)
 {
-	struct query q = query_begin(db, "INSERT INTO lesson_gone VALUES(1,?1)"
-	    " ON CONFLICT(one) DO UPDATE SET event=max(event,excluded.event)");
+	struct query q = query_begin(db,
+	    "INSERT INTO lesson_gone(event) VALUES(?1)");
 
 	if (q.rc == SQLITE_OK)
 		sqlite3_bind_int64(q.st, 1, event);
@@ -65,26 +65,39 @@ pack(struct span s, size_t *ret_len)
 	return p;
 }
 
+struct row {
+	const unsigned char *message;
+	bool spam;
+	double weight;
+	int64_t time;
+	const char *source;
+	const unsigned char *sample;
+	size_t len;
+};
+
 static int
-insert_lesson(sqlite3 *db, const struct label_request *r, bool spam,
-    const unsigned char *sample, size_t len)
+insert_lesson(sqlite3 *db, const struct row *row)
 {
 	struct query q = query_begin(db, "INSERT INTO"
-	    " lesson(message,spam,weight,sample) VALUES(?1,?2,?3,?4)");
+	    " lesson(message,spam,weight,sample,time,source)"
+	    " VALUES(?1,?2,?3,?4,?5,?6)");
 
 	if (q.rc == SQLITE_OK) {
-		sqlite3_bind_blob(q.st, 1, r->message, MESSAGE_IDENTITY_BYTES,
+		sqlite3_bind_blob(q.st, 1, row->message, MESSAGE_IDENTITY_BYTES,
 		    SQLITE_STATIC);
-		sqlite3_bind_int(q.st, 2, spam);
-		sqlite3_bind_double(q.st, 3, r->weight > 0 ? r->weight : 1);
-		sqlite3_bind_blob(q.st, 4, sample, (int)len, SQLITE_STATIC);
+		sqlite3_bind_int(q.st, 2, row->spam);
+		sqlite3_bind_double(q.st, 3, row->weight);
+		sqlite3_bind_blob(q.st, 4, row->sample, (int)row->len,
+		    SQLITE_STATIC);
+		sqlite3_bind_int64(q.st, 5, row->time);
+		sqlite3_bind_text(q.st, 6, row->source, -1, SQLITE_STATIC);
 	}
 	return query_run(&q);
 }
 
 int
 lesson_change(sqlite3 *db, const struct label_request *r,
-    enum label_class all)
+    enum label_class all, bool *ret_folded)
 {
 	unsigned char *sample;
 	sqlite3_int64 event;
@@ -92,24 +105,41 @@ lesson_change(sqlite3 *db, const struct label_request *r,
 	size_t len;
 	int rc = take_lesson(db, r, &sample, &len, &event);
 
+	*ret_folded = event != 0 && len == 0;
 	if (rc == SQLITE_OK && event != 0) {
 		q = query_begin(db, "DELETE FROM lesson WHERE event=?1");
 		if (q.rc == SQLITE_OK)
 			sqlite3_bind_int64(q.st, 1, event);
 		rc = query_run(&q);
-		if (rc == SQLITE_OK)
+		if (rc == SQLITE_OK && !*ret_folded)
 			rc = note_gone(db, event);
 	}
-	if (rc == SQLITE_OK && sample == NULL && r->sample.len > 0 &&
+	if (rc == SQLITE_OK && len == 0 && r->sample.len > 0 &&
 	    r->sample.len <= MAX_SAMPLE && all != LABEL_NONE) {
+		free(sample);
 		sample = pack(r->sample, &len);
 		if (sample == NULL)
 			rc = SQLITE_NOMEM;
 	}
-	if (rc == SQLITE_OK && sample != NULL && all != LABEL_NONE)
-		rc = insert_lesson(db, r, all == LABEL_SPAM, sample, len);
+	if (rc == SQLITE_OK && len != 0 && all != LABEL_NONE)
+		rc = insert_lesson(db, &(struct row){ r->message,
+			all == LABEL_SPAM, r->weight > 0 ? r->weight : 1, r->now,
+			r->source, sample, len });
 	free(sample);
 	return rc;
+}
+
+int
+lesson_is_auto(sqlite3 *db, const struct label_request *r, bool *ret_auto)
+{
+	struct query q = query_begin(db, "SELECT 1 FROM lesson"
+	    " WHERE message=?1 AND source='" LESSON_AUTO "'");
+
+	if (q.rc == SQLITE_OK)
+		sqlite3_bind_blob(q.st, 1, r->message, MESSAGE_IDENTITY_BYTES,
+		    SQLITE_STATIC);
+	*ret_auto = query_row(&q);
+	return query_end(&q);
 }
 
 /* false: not a sample */
@@ -141,7 +171,7 @@ store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
 		return rc;
 	}
 	q = query_begin(r->db, "SELECT event,spam,weight,sample FROM lesson"
-	    " WHERE event>?1 ORDER BY event");
+	    " WHERE event>?1 AND length(sample)>0 ORDER BY event");
 	if (q.rc == SQLITE_OK)
 		sqlite3_bind_int64(q.st, 1, after);
 	while (result == 0 && query_row(&q)) {
@@ -164,47 +194,226 @@ store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
 	return result != 0 ? result : rc;
 }
 
-int
-store_lessons_state(struct store *s, int64_t *ret_gone, int64_t *ret_last,
-    struct error *err)
+/* One row of numbers */
+static int
+ask(struct store *s, const char *sql, const int64_t *args, size_t arg_count,
+    int64_t *ret, size_t count, struct error *err)
 {
 	struct reader *r;
 	struct query q;
-	int64_t gone = 0, last = 0;
 	int rc = reader_acquire(s, &r, err);
 
 	if (rc != 0)
 		return rc;
-	q = query_begin(r->db, "SELECT"
-	    " (SELECT coalesce(max(event),0) FROM lesson_gone),"
-	    " (SELECT coalesce(max(event),0) FROM lesson)");
-	if (query_row(&q)) {
-		gone = sqlite3_column_int64(q.st, 0);
-		last = sqlite3_column_int64(q.st, 1);
-	}
-	rc = reader_release(s, r, query_end(&q), err);
-	if (rc == 0) {
-		*ret_gone = gone;
-		*ret_last = last;
-	}
+	q = query_begin(r->db, sql);
+	for (size_t i = 0; i < arg_count && q.rc == SQLITE_OK; i++)
+		q.rc = sqlite3_bind_int64(q.st, (int)i + 1, args[i]);
+	if (query_row(&q))
+		for (size_t i = 0; i < count; i++)
+			ret[i] = sqlite3_column_int64(q.st, (int)i);
+	return reader_release(s, r, query_end(&q), err);
+}
+
+int
+store_lessons_state(struct store *s, struct lessons_state *ret_state,
+    struct error *err)
+{
+	int64_t row[4] = { 0 };
+	int rc = ask(s, "SELECT"
+	    " (SELECT coalesce(min(event),0) FROM lesson_gone),"
+	    " (SELECT coalesce(max(number),0) FROM lesson_gone),"
+	    " (SELECT coalesce(max(event),0) FROM lesson),"
+	    " (SELECT coalesce(max(event),0) FROM lesson_folded)", NULL, 0, row,
+	    4, err);
+
+	*ret_state = (struct lessons_state){ row[0], row[1], row[2], row[3] };
 	return rc;
+}
+
+int
+store_lessons_count(struct store *s, int64_t after, int64_t upto,
+    int64_t *ret_count, struct error *err)
+{
+	const int64_t args[2] = { after, upto };
+
+	*ret_count = 0;
+	return ask(s, "SELECT count(*) FROM lesson WHERE event>?1 AND event<=?2"
+	    " AND length(sample)>0", args, 2, ret_count, 1, err);
+}
+
+int
+store_lessons_foldable(struct store *s, int64_t before, int64_t *ret_event,
+    struct error *err)
+{
+	const int64_t args[2] = { before, LESSONS_MAX };
+
+	*ret_event = 0;
+	return ask(s, "SELECT max("
+	    /* before the first that is young, or all */
+	    "coalesce((SELECT min(event)-1 FROM lesson WHERE time>=?1 AND"
+	    " length(sample)>0),(SELECT max(event) FROM lesson),0),"
+	    "coalesce((SELECT event FROM lesson WHERE length(sample)>0"
+	    " ORDER BY event DESC LIMIT 1 OFFSET ?2),0))", args, 2, ret_event, 1,
+	    err);
+}
+
+/* Two statements that know one event */
+static int
+both(sqlite3 *db, const char *first, const char *second, int64_t event)
+{
+	struct query q = query_begin(db, first);
+	int rc;
+
+	if (q.rc == SQLITE_OK)
+		sqlite3_bind_int64(q.st, 1, event);
+	rc = query_run(&q);
+	if (rc != SQLITE_OK || second == NULL)
+		return rc;
+	q = query_begin(db, second);
+	if (q.rc == SQLITE_OK)
+		sqlite3_bind_int64(q.st, 1, event);
+	return query_run(&q);
 }
 
 static int
 settled_call(struct store *s, sqlite3 *db, void *context, struct error *err)
 {
-	struct query q = query_begin(db, "DELETE FROM lesson_gone WHERE event=?1");
-	int rc;
+	int rc = both(db, "DELETE FROM lesson_gone WHERE number<=?1", NULL,
+	    *(int64_t *)context);
 
 	(void)s;
-	if (q.rc == SQLITE_OK)
-		sqlite3_bind_int64(q.st, 1, *(int64_t *)context);
-	rc = query_run(&q);
 	return rc == SQLITE_OK ? 0 : store_error(err, db, rc, "cannot note");
 }
 
 int
-store_lessons_settled(struct store *s, int64_t gone, struct error *err)
+store_lessons_settled(struct store *s, int64_t settle, struct error *err)
 {
-	return store_call(s, settled_call, &gone, err);
+	return store_call(s, settled_call, &settle, err);
+}
+
+static int
+fold_call(struct store *s, sqlite3 *db, void *context, struct error *err)
+{
+	int rc = both(db, "UPDATE lesson SET sample=x'' WHERE event<=?1 AND"
+	    " length(sample)>0", "INSERT INTO lesson_folded VALUES(1,?1)"
+	    " ON CONFLICT(one) DO UPDATE SET event=max(event,excluded.event)",
+	    *(int64_t *)context);
+
+	(void)s;
+	return rc == SQLITE_OK ? 0 : store_error(err, db, rc, "cannot fold");
+}
+
+int
+store_lessons_fold(struct store *s, int64_t event, struct error *err)
+{
+	return store_call(s, fold_call, &event, err);
+}
+
+static int
+adopt_call(struct store *s, sqlite3 *db, void *context, struct error *err)
+{
+	int64_t event = *(int64_t *)context;
+	int rc = both(db, "UPDATE lesson SET event=event+?1",
+	    "INSERT INTO lesson_folded VALUES(1,?1)"
+	    " ON CONFLICT(one) DO UPDATE SET event=excluded.event", event);
+
+	(void)s;
+	/* AUTOINCREMENT's memory; a table without rows yet has none */
+	if (rc == SQLITE_OK)
+		rc = both(db, "DELETE FROM sqlite_sequence WHERE name='lesson' AND"
+		    " ?1 IS NOT NULL", "INSERT INTO sqlite_sequence(name,seq)"
+		    " SELECT 'lesson',coalesce((SELECT max(event) FROM lesson),?1)",
+		    event);
+	return rc == SQLITE_OK ? 0 : store_error(err, db, rc, "cannot adopt");
+}
+
+int
+store_lessons_adopt(struct store *s, int64_t event, struct error *err)
+{
+	return store_call(s, adopt_call, &event, err);
+}
+
+/* What the filter teaches itself: the struct, its sample behind it. */
+void
+store_lesson_auto(struct store *s, const struct lesson_auto *lesson)
+{
+	struct lesson_auto copy = *lesson;
+	unsigned char *sample;
+	struct op *op;
+	size_t len;
+
+	if (s->mode != STORE_WRITE || lesson->sample.len == 0 ||
+	    lesson->sample.len > MAX_SAMPLE)
+		return;
+	sample = pack(lesson->sample, &len);
+	op = sample != NULL ? op_new(OP_LESSON, sizeof(copy) + len) : NULL;
+	if (op != NULL) {
+		copy.sample = span_of(NULL, 0); /* the caller's, gone by then */
+		memcpy(op->key, &copy, sizeof(copy));
+		memcpy(op->key + sizeof(copy), sample, len);
+		writer_queue(s, op);
+	}
+	free(sample);
+}
+
+/* How many lessons stand: of people and of the filter, of either class, and
+ * the filter's own of the last hour. */
+static int
+within_bounds(sqlite3 *db, const struct lesson_auto *l, bool *ret_within)
+{
+	struct query q = query_begin(db, "SELECT"
+	    " coalesce(sum(source<>'" LESSON_AUTO "' AND spam=?1),0),"
+	    " coalesce(sum(source='" LESSON_AUTO "' AND spam=?1),0),"
+	    " coalesce(sum(spam=?1),0), coalesce(sum(spam<>?1),0),"
+	    " coalesce(sum(source='" LESSON_AUTO "' AND time>?2),0)"
+	    " FROM lesson");
+
+	*ret_within = false;
+	if (q.rc == SQLITE_OK) {
+		sqlite3_bind_int(q.st, 1, l->spam);
+		sqlite3_bind_int64(q.st, 2, l->now - 3600);
+	}
+	if (query_row(&q)) {
+		double people = sqlite3_column_double(q.st, 0);
+		double own = sqlite3_column_double(q.st, 1);
+		double same = sqlite3_column_double(q.st, 2);
+		double other = sqlite3_column_double(q.st, 3);
+
+		*ret_within = own + 1 <= l->share * people &&
+		    same + 1 <= l->balance * other &&
+		    (l->max_per_hour == 0 ||
+			sqlite3_column_int64(q.st, 4) < l->max_per_hour);
+	}
+	return query_end(&q);
+}
+
+int
+lesson_apply(struct writer *w, const struct op *op)
+{
+	struct lesson_auto l;
+	struct query q;
+	bool within = false;
+	int rc;
+
+	memcpy(&l, op->key, sizeof(l));
+	/* a person has spoken of it, or it came twice */
+	q = query_begin(w->db, "SELECT 1 FROM label WHERE message=?1"
+	    " UNION ALL SELECT 1 FROM lesson WHERE message=?1");
+	if (q.rc == SQLITE_OK)
+		sqlite3_bind_blob(q.st, 1, l.message, MESSAGE_IDENTITY_BYTES,
+		    SQLITE_STATIC);
+	if (query_row(&q))
+		return query_end(&q);
+	rc = query_end(&q);
+	if (rc == SQLITE_OK)
+		rc = within_bounds(w->db, &l, &within);
+	if (rc == SQLITE_OK && within) {
+		rc = insert_lesson(w->db, &(struct row){ l.message, l.spam,
+			l.weight, l.now, LESSON_AUTO,
+			(const unsigned char *)op->key + sizeof(l),
+			op->key_len - sizeof(l) });
+		if (rc == SQLITE_OK)
+			rc = learning_note(w->db, LESSON_AUTO, l.now);
+	}
+	return rc;
 }

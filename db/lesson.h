@@ -6,8 +6,17 @@
 
 #include "db/labels.h"
 
-/* After a label changed: what all users together now say. SQLite code. */
+#define LESSON_AUTO "auto" /* the source of what the filter teaches itself */
+
+/* After a label changed: what all users together now say. *ret_folded: the
+ * model cannot take back what it had learned of it. SQLite code. */
 int lesson_change(sqlite3 *db, const struct label_request *r,
-    enum label_class all);
+    enum label_class all, bool *ret_folded);
+/* Did the filter teach itself this message? SQLite code. */
+int lesson_is_auto(sqlite3 *db, const struct label_request *r,
+    bool *ret_auto);
+
+/* label.c: this source taught, for the doctor. SQLite code. */
+int learning_note(sqlite3 *db, const char *source, int64_t now);
 
 #endif

@@ -140,3 +140,28 @@ CREATE TABLE shadow (
 	score REAL NOT NULL,
 	PRIMARY KEY (verdict, shadow_set)
 ) WITHOUT ROWID;
+
+-- step 5
+
+-- When a lesson was given and by which source ("auto": the filter itself).
+-- A lesson whose sample is empty is folded into the model for good: what is
+-- left says that it was.
+ALTER TABLE lesson ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE lesson ADD COLUMN source TEXT NOT NULL DEFAULT '';
+CREATE INDEX lesson_source ON lesson(source, spam, time);
+UPDATE lesson SET time=coalesce((SELECT max(time) FROM label
+	WHERE label.message=lesson.message),0);
+-- Each event that was taken back: the model goes back to before the first.
+-- What the one row of before left unsaid is the first, so: to the beginning.
+ALTER TABLE lesson_gone RENAME TO lesson_gone_before;
+CREATE TABLE lesson_gone (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	event INTEGER NOT NULL
+);
+INSERT INTO lesson_gone(event) SELECT 1 FROM lesson_gone_before;
+DROP TABLE lesson_gone_before;
+-- The last event of the model that all folded lessons are in.
+CREATE TABLE lesson_folded (
+	one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+	event INTEGER NOT NULL
+);

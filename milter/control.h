@@ -16,7 +16,7 @@
  *
  *   {"op":"ping"}                           {"version"}
  *   {"op":"learn","class":"spam|ham|none","user","source","size"|"id"}
- *                       {"changed","known","was","is","taught"}
+ *                       {"changed","known","was","is","taught","folded"}
  *   {"op":"reputation","keys":["kind:key"],"now"}       {"rows":[...]}
  *   {"op":"reputation-list","pattern","limit","now"}    {"rows":[...]}
  *   {"op":"log","since","until","action","from","limit"} {"rows":[...]}
@@ -44,7 +44,7 @@
 #include "base/netaddr.h"
 #include "base/span.h"
 #include "db/store.h"
-#include "scoring/learn/model.h"
+#include "scoring/feedback.h"
 
 enum {
 	CONTROL_MAX_LINE = 64 * 1024,
@@ -57,8 +57,7 @@ enum {
 /* What the operations work on; all of it must outlive the server. */
 struct control_context {
 	struct store *store;	 /* NULL: not available */
-	const char *model_path;	 /* NULL: the model is not taught */
-	struct model_options model_options; /* of one that is begun anew */
+	struct feedback_model model; /* path NULL: it is not taught */
 	int64_t label_rate;	 /* of one user in an hour; 0: any */
 	/* the model file was replaced; NULL: nobody cares */
 	void (*model_changed)(void *context);

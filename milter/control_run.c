@@ -102,6 +102,10 @@ run_learn(const struct control_context *c, const json_t *request,
 	if (class == NULL || k == 3 || r.user == NULL || r.source == NULL ||
 	    strlen(r.user) > MAX_USER || strlen(r.source) > MAX_USER)
 		return failure(EX_PROTOCOL, "learn needs class, user and source");
+	/* the filter's own; nobody else may count among it */
+	if (strcmp(r.source, FEEDBACK_AUTO) == 0)
+		return failure(EX_DATAERR, "the source \"" FEEDBACK_AUTO
+		    "\" is the filter's own");
 	r.class = (enum label_class)k;
 	rc = feedback_learn(c->store, &r, &result, &err);
 	if (rc != 0)
@@ -113,10 +117,10 @@ run_learn(const struct control_context *c, const json_t *request,
 		    result.label.seen);
 	*ret_learned |= result.taught || result.label.all_was !=
 	    result.label.all_is;
-	return json_pack("{s:b, s:b, s:b, s:s, s:s, s:b}", "ok", 1, "changed",
-	    result.label.changed, "known", result.label.known, "was",
+	return json_pack("{s:b, s:b, s:b, s:s, s:s, s:b, s:b}", "ok", 1,
+	    "changed", result.label.changed, "known", result.label.known, "was",
 	    class_names[result.label.was], "is", class_names[result.label.is],
-	    "taught", result.taught);
+	    "taught", result.taught, "folded", result.label.folded);
 }
 
 static double
@@ -326,14 +330,13 @@ run_learning(const struct control_context *c)
 }
 
 static json_t *
-run_train(const struct control_context *c)
+run_train(const struct control_context *c, const json_t *request)
 {
 	struct error err = { "" };
 	bool changed = false;
-	int rc = c->model_path == NULL ?
+	int rc = c->model.path == NULL ?
 	    error_set(&err, -EINVAL, "no model is configured") :
-	    feedback_train(c->store, c->model_path, &c->model_options,
-		&changed, &err);
+	    feedback_train(c->store, &c->model, now_of(request), &changed, &err);
 
 	if (rc != 0)
 		return failure_of(rc, &err);
@@ -387,7 +390,7 @@ control_run(const struct control_context *c, const json_t *request,
 	else if (strcmp(op, "learning") == 0)
 		answer = run_learning(c);
 	else if (strcmp(op, "train") == 0)
-		answer = run_train(c);
+		answer = run_train(c, request);
 	else if (strcmp(op, "shadow") == 0)
 		answer = control_run_shadow(c, request);
 	else

@@ -179,10 +179,10 @@ train_now(struct control *c)
 	struct error err = { "" };
 	bool changed = false;
 
-	if (c->context.model_path == NULL || c->context.store == NULL)
+	if (c->context.model.path == NULL || c->context.store == NULL)
 		return;
-	if (feedback_train(c->context.store, c->context.model_path,
-		&c->context.model_options, &changed, &err) != 0) {
+	if (feedback_train(c->context.store, &c->context.model,
+		(int64_t)time(NULL), &changed, &err) != 0) {
 		store_learning_failed(c->context.store, "model", err.text,
 		    (int64_t)time(NULL));
 		return;

@@ -359,12 +359,8 @@ start_control(struct life *l)
 	const struct milter_settings *ms = &l->server.current->settings;
 	struct control_context context = {
 		.store = l->server.store,
-		.model_path = l->model_path,
-		.model_options = {
-			(size_t)engine_settings(l->server.current->engine)
-			    ->learned_size,
-			(unsigned)engine_settings(l->server.current->engine)
-			    ->learned_need },
+		.model = feedback_model_of(
+		    engine_settings(l->server.current->engine), l->model_path),
 		.label_rate = ms->label_rate,
 		.model_changed = model_changed,
 		.changed_context = l,

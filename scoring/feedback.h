@@ -17,6 +17,7 @@
 #include "scoring/explain.h"
 #include "scoring/learn/model.h"
 #include "scoring/message/message.h"
+#include "scoring/settings.h"
 
 /* The identity of a message before and after delivery: what no MTA and no
  * mailbox changes (Message-ID, Date, From, Subject, the body's beginning).
@@ -40,6 +41,8 @@ struct feedback_verdict {
 int feedback_log(struct store *s, const struct feedback_verdict *v,
     struct arena *a);
 
+#define FEEDBACK_AUTO "auto" /* the source of what the filter teaches itself */
+
 struct feedback_request {
 	struct span raw;	/* the message; len 0: by verdict_id */
 	const char *verdict_id; /* NULL: by raw */
@@ -57,12 +60,29 @@ struct feedback_result {
 int feedback_learn(struct store *s, const struct feedback_request *request,
     struct feedback_result *ret_result, struct error *err);
 
+/*
+ * The model file and, beside it, snapshots of what it was after earlier
+ * lessons ("FILE.at-EVENT"), to which it goes back when a lesson is taken
+ * back: the model is then byte for byte the one that never saw that lesson.
+ */
+struct feedback_model {
+	const char *path;
+	struct model_options options; /* of a model that is begun anew */
+	int64_t keep_sec;	 /* older lessons may be folded in for good: a
+				    snapshot takes their place; 0: never */
+	unsigned snapshots;	 /* beside the one that lessons were folded in;
+				    0: none, and nothing is folded */
+	unsigned snapshot_lessons; /* one after so many lessons; 0: none */
+};
+enum { FEEDBACK_MAX_SNAPSHOTS = 50 };
+/* As the settings say */
+struct feedback_model feedback_model_of(const struct scoring_settings *s,
+    const char *path);
+
 /* Brings the model file into step with the lessons. *ret_changed: there is a
- * new file. 0 or -errno. Seconds when it has to begin anew; not on the path
- * of mail, and by one thread at a time. options: of a model that is begun
- * anew, NULL: the defaults. */
-int feedback_train(struct store *s, const char *model_path,
-    const struct model_options *options, bool *ret_changed,
-    struct error *err);
+ * new file. 0 or -errno; the old file then serves on. Seconds when it has to go
+ * back far; not on the path of mail, and by one thread at a time. */
+int feedback_train(struct store *s, const struct feedback_model *m,
+    int64_t now, bool *ret_changed, struct error *err);
 
 #endif

@@ -84,6 +84,12 @@ const struct setting scoring_settings_table[] = {
 	    "size of a new learned model" },
 	{ "learned_need", S(INT, learned_need), 1, 1000000, NULL,
 	    "messages of each class that are learned before LEARNED counts" },
+	{ "learned_keep", S(DURATION, learned_keep), 0, 36500 * 24 * HOUR_MS, NULL,
+	    "older lessons can no longer be taken back; 0: never" },
+	{ "learned_snapshots", S(INT, learned_snapshots), 1, 50, NULL,
+	    "earlier states of the model that are kept to go back to" },
+	{ "learned_snapshot_lessons", S(INT, learned_snapshot_lessons), 1,
+	    1000000, NULL, "lessons from one snapshot to the next" },
 	{ 0 },
 };
 
@@ -111,8 +117,11 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 		.reputation_max = 3,
 		.greylist_delay = 300000,
 		.learned_max = 4,
-		.learned_size = 32000000,
+		.learned_size = 64000000,
 		.learned_need = 50,
+		.learned_keep = 365 * 24 * HOUR_MS,
+		.learned_snapshots = 2,
+		.learned_snapshot_lessons = 1000,
 	};
 	/* RFC 5321 4.5.1 and RFC 2142: these must be reachable */
 	if (strings_add(&s->exempt_recipients, a, SPAN_LIT("postmaster@")) != 0 ||

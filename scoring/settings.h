@@ -51,6 +51,9 @@ struct scoring_settings {
 	double learned_max;	 /* LEARNED stays within +-this */
 	int64_t learned_size;	 /* bytes of a new model */
 	int64_t learned_need;	 /* messages of each class before it counts */
+	int64_t learned_keep;	 /* ms; older lessons are folded in; 0: never */
+	int64_t learned_snapshots; /* of the model, to go back to */
+	int64_t learned_snapshot_lessons; /* one after so many lessons */
 };
 
 extern const struct setting scoring_settings_table[];

@@ -79,7 +79,7 @@ int model_predict_sample(const struct model *m, const struct sample *s,
 struct model_writer;
 
 struct model_options {
-	/* of the file. 0: 32,000,000; at least 1,000,000, at most
+	/* of the file. 0: 64,000,000; at least 1,000,000, at most
 	 * 64,000,000 */
 	size_t size_bytes;
 	/* messages of each class before it is active; 0: 50 */

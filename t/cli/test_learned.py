@@ -2,6 +2,8 @@
 import json
 import os
 import random
+import sqlite3
+import subprocess
 import sys
 import tempfile
 
@@ -72,6 +74,17 @@ ok(code == 0 and not any(h["rule"] == "LEARNED" for h in json.loads(out)["hits"]
    "in the configured one: judged without it") or note((code, err))
 learn("ham", [mail("h99", HAM)])
 same([h["rule"] for h in verdict(spam)["hits"]], ["LEARNED"], "the next lesson builds it again from all that stand")
+with open("conf", "a") as f:
+    f.write("learned_keep 1h\nlearned_snapshot_lessons 5\n")
+names = [mail(f"old{i}", HAM) for i in range(6)]
+subprocess.run([SPAMSCORE, "learn", "--ham", "--config", "conf", "--db", "old.db", *names], check=True, capture_output=True)
+db = sqlite3.connect("old.db")
+db.execute("UPDATE lesson SET time=1704067200")
+db.commit()
+db.close()
+subprocess.run([SPAMSCORE, "learn", "--ham", "--config", "conf", "--db", "old.db", mail("young", HAM)], check=True, capture_output=True)
+code, out, err = run(SPAMSCORE, "forget", "--config", "conf", "--db", "old.db", *names)
+ok(code == 0 and b"5 learned longer ago than learned_keep" in out, "forget says what the model cannot take back") or note((out, err))
 os.truncate("model", 5000)
 code, out, err = explain(spam, "--config", "conf", "--json")
 same(code, 0, "cut off: judged without it")

@@ -92,6 +92,14 @@ text_of(int i)
 	return t;
 }
 
+static int
+train(struct store *s, bool *ret_changed)
+{
+	const struct feedback_model m = { .path = model_path };
+
+	return feedback_train(s, &m, T0, ret_changed, &err);
+}
+
 static double
 predict(const char *text)
 {
@@ -119,7 +127,7 @@ test_training(struct store *s)
 	struct learning *list;
 	size_t count;
 
-	tap_is_int(feedback_train(s, model_path, NULL, &changed, &err), 0,
+	tap_is_int(train(s, &changed), 0,
 	    "nothing to train");
 	tap_ok(!changed && access(model_path, F_OK) != 0, "makes no file");
 	tap_is_int(learn(s, "", LABEL_SPAM, &r), -EINVAL, "not a message");
@@ -132,17 +140,17 @@ test_training(struct store *s)
 	    "a message that was never judged teaches the model");
 	learn(s, text_of(3), LABEL_SPAM, &r);
 	tap_ok(!r.taught && !r.label.changed, "twice is once");
-	tap_is_int(feedback_train(s, model_path, NULL, &changed, &err), 0, "train");
+	tap_is_int(train(s, &changed), 0, "train");
 	tap_ok(changed, "there is a file");
 	without = predict(text_of(50));
 	learn(s, text_of(101), LABEL_SPAM, NULL);
 	learn(s, text_of(102), LABEL_SPAM, NULL);
-	feedback_train(s, model_path, NULL, &changed, &err);
+	train(s, &changed);
 	with = predict(text_of(50));
 	tap_ok(changed && with != without, "two lessons more change it");
 	learn(s, text_of(102), LABEL_HAM, &r);
 	tap_ok(r.label.changed && r.label.was == LABEL_SPAM, "relearned");
-	feedback_train(s, model_path, NULL, &changed, &err);
+	train(s, &changed);
 	if (model_open(model_path, &m, &err) == 0) {
 		model_info(m, &info);
 		model_unref(m);
@@ -152,13 +160,13 @@ test_training(struct store *s)
 	    (unsigned long long)info.ham, (unsigned long long)info.spam);
 	learn(s, text_of(101), LABEL_NONE, NULL);
 	learn(s, text_of(102), LABEL_NONE, NULL);
-	tap_is_int(feedback_train(s, model_path, NULL, &changed, &err), 0, "forget");
+	tap_is_int(train(s, &changed), 0, "forget");
 	again = predict(text_of(50));
 	tap_is_double(again, without, "the model is the one without");
-	feedback_train(s, model_path, NULL, &changed, &err);
+	train(s, &changed);
 	tap_ok(!changed, "and is left alone then");
 	unlink(model_path);
-	feedback_train(s, model_path, NULL, &changed, &err);
+	train(s, &changed);
 	tap_ok(changed, "a lost file is built again");
 	tap_is_double(predict(text_of(50)), without, "the same");
 }

@@ -9,8 +9,9 @@
 
 #include "scoring/learn/internal.h"
 
-/* A group may shout only so loud */
-static const double GROUP_CLIP = 20;
+/* A group may shout only so loud; more would let one that learned from wrong
+ * labels outvote the others */
+static const double GROUP_CLIP = 8;
 /* Messages of the rarer class until only 1/e of the prior is left */
 static const double PRIOR_FADES = 30;
 

@@ -16,9 +16,9 @@
 
 static const float RATE = 0.012f;
 static const float RATE_FLOOR = 0.01f; /* under the root */
-/* Right by so much is not worth a step (thick threshold): for the group, or
- * for all together when the group is on the right side */
-static const double MARGIN = 6;
+/* Right by so much is not worth a step (thick threshold): for the group; and
+ * for all together, when the group is on the right side */
+static const double MARGIN = 6, JOINT_MARGIN = 5;
 /* A group learns from its own error and a little from that of all, so that
  * each also looks for what the others miss */
 static const double JOINT_ERROR = 0.3;
@@ -154,7 +154,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 		double right = spam ? groups[g] : -groups[g];
 
 		if (right < MARGIN &&
-		    (right <= 0 || (spam ? joined : -joined) <= MARGIN))
+		    (right <= 0 || (spam ? joined : -joined) <= JOINT_MARGIN))
 			step(w->weights, &f, g, trusted * weight *
 			    (error + (1 - JOINT_ERROR) * own));
 	}

@@ -1,6 +1,7 @@
 /* doctor - is everything alive that works unseen? Training that died without
  * a word is the commonest fault of filters that learn. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,79 +19,48 @@ number(const json_t *row, const char *key)
 }
 
 static bool
-print_source(const json_t *row)
+tell_source(const struct doctor_options *d, const json_t *row)
 {
+	const char *why = json_string_value(json_object_get(row, "why"));
 	json_int_t learned = number(row, "last_learned"),
 		   failed = number(row, "last_failed");
-	bool ill = json_string_length(json_object_get(row, "why")) != 0;
-	char when[32];
+	bool ill = why != NULL && *why != '\0',
+	     silent = learned != 0 && time(NULL) - learned > SILENT_SEC;
+	char when[32], fault[32], faults[80] = "";
 
-	printf("learning from ");
-	state_print(json_object_get(row, "source"));
-	printf(": %lld times, last %s", (long long)number(row, "learned"),
-	    state_time(learned, when));
-	if (learned != 0 && time(NULL) - learned > SILENT_SEC)
-		printf(" (silent for long)");
-	if (number(row, "failed") != 0) {
-		printf("; failed %lld times, last %s%s",
-		    (long long)number(row, "failed"), state_time(failed, when),
-		    ill ? ": " : "");
-		state_print(json_object_get(row, "why"));
-	}
-	printf(ill ? "  <-- FAILS\n" : "\n");
-	return !ill;
+	if (number(row, "failed") != 0)
+		snprintf(faults, sizeof(faults), "; failed %lld times, last %s",
+		    (long long)number(row, "failed"), state_time(failed, fault));
+	return doctor_tell(d, "learning", ill ? DOCTOR_BAD : silent ?
+	    DOCTOR_WARN : DOCTOR_OK, ill || silent ?
+	    "journalctl -t dovecot -t spamscored --grep learn" : NULL,
+	    "%s: %lld times, last %s%s%s%s%s",
+	    json_string_value(json_object_get(row, "source")),
+	    (long long)number(row, "learned"), state_time(learned, when),
+	    silent ? " (silent for long)" : "", faults, ill ? ": " : "",
+	    ill ? why : "");
 }
 
 static bool
-print_model(const char *path)
+tell_model(const struct doctor_options *d, const char *path)
 {
 	struct model_info info;
 	struct error err;
 	struct model *m;
+	char fix[PATH_MAX + 64];
 	int rc = model_open(path, &m, &err);
 
-	if (rc != 0) {
-		printf("model: none (%s)\n", err.text);
-		return rc == -ENOENT;
-	}
+	if (rc == -ENOENT)
+		return doctor_tell(d, "model", DOCTOR_OK, NULL, "none yet");
+	snprintf(fix, sizeof(fix), "rm %s  # made anew from what was learned", path);
+	if (rc != 0)
+		return doctor_tell(d, "model", DOCTOR_BAD, fix, "%s", err.text);
 	model_info(m, &info);
-	printf("model: %llu good and %llu bad messages learned%s\n",
-	    (unsigned long long)info.ham, (unsigned long long)info.spam,
-	    info.ham < info.need || info.spam < info.need ?
-	    ", not enough yet to be used" : "");
 	model_unref(m);
-	return true;
-}
-
-static bool
-print_answer(const json_t *answer, const struct state *s)
-{
-	const json_t *rows = json_object_get(answer, "rows"), *row;
-	bool well = true;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-		well &= print_source(row);
-	if (json_array_size(rows) == 0)
-		printf("learning: nobody has taught anything yet\n");
-	return print_model(s->model) && well;
-}
-
-/* A source's row as a finding, like all the others. */
-static bool
-print_source_json(const struct doctor_options *d, const json_t *row)
-{
-	const char *why = json_string_value(json_object_get(row, "why"));
-	json_int_t learned = number(row, "last_learned");
-	bool silent = learned != 0 && time(NULL) - learned > SILENT_SEC;
-	char when[32];
-
-	return doctor_tell(d, "learning", why != NULL && *why != '\0' ?
-	    DOCTOR_BAD : silent ? DOCTOR_WARN : DOCTOR_OK, NULL,
-	    "%s: %lld times, last %s%s%s",
-	    json_string_value(json_object_get(row, "source")),
-	    (long long)number(row, "learned"), state_time(learned, when),
-	    why != NULL && *why != '\0' ? ": " : "", why != NULL ? why : "");
+	return doctor_tell(d, "model", DOCTOR_OK, NULL, "%llu good and %llu bad "
+	    "messages learned%s", (unsigned long long)info.ham,
+	    (unsigned long long)info.spam, info.ham < info.need ||
+	    info.spam < info.need ? ", not enough yet to be used" : "");
 }
 
 static int
@@ -106,15 +76,21 @@ learning(const struct state_options *o, const struct doctor_options *d,
 	if (code == EX_OK)
 		answer = state_ask(&s, json_pack("{s:s}", "op", "learning"),
 		    span_of(NULL, 0), NULL, &code);
-	if (answer != NULL && o->json) {
+	if (answer != NULL) {
+		const json_t *rows = json_object_get(answer, "rows");
+
 		doctor_tell(d, "daemon", s.fd >= 0 ? DOCTOR_OK : DOCTOR_SKIP, NULL,
 		    "%s", s.fd >= 0 ? "answers" : "does not run");
-		json_array_foreach(json_object_get(answer, "rows"), i, row)
-			*well &= print_source_json(d, row);
-	} else if (answer != NULL) {
-		printf("daemon: %s\n", s.fd >= 0 ? "answers" : "does not run");
-		*well &= print_answer(answer, &s);
+		json_array_foreach(rows, i, row)
+			*well &= tell_source(d, row);
+		if (json_array_size(rows) == 0)
+			doctor_tell(d, "learning", DOCTOR_OK, NULL,
+			    "nobody has taught anything yet");
+		*well &= tell_model(d, s.model);
 	}
+	if (answer == NULL)
+		*well &= doctor_tell(d, "daemon", DOCTOR_BAD, "spamscore db check",
+		    "what it remembers cannot be read");
 	json_decref(answer);
 	return state_close(&s, code);
 }
@@ -128,7 +104,7 @@ verb_doctor(int argc, char **argv)
 		{ "host", no_argument, NULL, OPT_HOST },
 		{ "postconf", required_argument, NULL, OPT_POSTCONF }, { 0 } };
 	struct state_options o = { 0 };
-	struct doctor_options d = { .postconf = "postconf -n" };
+	struct doctor_options d = { .postconf = "postconf" };
 	bool only_learning = false, only_host = false, well = true;
 	int c, code = EX_OK;
 

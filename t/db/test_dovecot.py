@@ -176,10 +176,10 @@ try:
     wait_counts((0.0, 1.0), "COPY to Junk teaches as well")
     imap.append("Junk", None, None, delivered.replace(b"<1@", b"<2@"))
     for _ in range(50):
-        if "learning from imap: 4 times" in run("doctor"):
+        if "learning: imap: 4 times" in run("doctor"):
             break
         time.sleep(0.1)
-    tap.match(run("doctor"), r"learning from imap: 4 times, last 20", "the doctor knows the source")
+    tap.match(run("doctor"), r"learning: imap: 4 times, last 20", "the doctor knows the source")
 
     d.process.send_signal(signal.SIGTERM)
     d.process.wait(30)

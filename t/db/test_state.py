@@ -116,11 +116,11 @@ def with_daemon():
         run("forget", "--user", "ann", "--id", ident)
         tap.match(run("learn", "--spam", "-", stdin=b"no message at all", code=65),
                   "^spamscore: -: ", "what is no message is refused, aloud")
-        tap.match(run("doctor", "--learning", code=1), r"learning from command: .*failed 1 times.*<-- FAILS",
+        tap.match(run("doctor", "--learning", code=1), r"bad   learning: command: .*failed 1 times.*\n      journalctl",
                   "and the doctor says so")
         tap.match(run("learn", "--spam", "--user", "ann", mail), "3 messages, 3 changed",
                   "learn again")
-        tap.match(run("doctor", "--learning"), r"daemon: answers\nlearning from command:.*\nmodel:",
+        tap.match(run("doctor", "--learning"), r"ok    daemon: answers\nok    learning: command:.*\nok    model: ",
                   "the doctor is content after the next success")
     with tap.case("erase"):
         tap.match(run("log", "erase", "--address", "nobody@example.org"), "^0 verdicts",

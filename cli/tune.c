@@ -16,6 +16,7 @@
 #include "base/escape.h"
 #include "cli/tune.h"
 #include "tune/file.h"
+#include "tune/fromlog.h"
 
 enum {
 	MAX_JOBS = 256,
@@ -51,6 +52,8 @@ check_class(size_t ham, size_t spam)
 {
 	if (ham > 0 && spam > 0)
 		return EX_OK;
+	if (ham + spam == 0)
+		return cli_fail(EX_DATAERR, "there are no labelled messages");
 	return cli_fail(EX_DATAERR, "there is no %s among the messages: both "
 	    "kinds are needed", ham > 0 ? "spam" : "ham");
 }
@@ -64,9 +67,11 @@ clean_step(struct tuning *t)
 	tune_set_order(&t->set);
 	if (clean_run(&t->set, &o, &t->clean) != 0)
 		return cli_fail(EX_OSERR, "out of memory");
+	if (check_class(t->clean.ham, t->clean.spam) != EX_OK)
+		return EX_DATAERR;
 	if (!t->o->judge.json)
 		tune_print_clean(t);
-	return check_class(t->clean.ham, t->clean.spam);
+	return EX_OK;
 }
 
 static int
@@ -259,6 +264,41 @@ directory_make(const char *dir)
 	    "cannot make \"%s\": %s", dir, strerror(errno));
 }
 
+/* The log that is in use, read beside the daemon */
+static int
+collect_log(const struct tune_options *o, struct runtime *rt,
+    const char *model, struct tune_set *set)
+{
+	const struct scoring_settings *s = engine_settings(rt->engine);
+	const struct ruleset *rs = engine_ruleset(rt->engine);
+	struct store_options so = { .path = o->judge.db, .mode = STORE_READ,
+		.busy_ms = 2000 };
+	struct store *store = NULL;
+	char path[PATH_MAX];
+	struct error err;
+	int r;
+
+	if (so.path == NULL) {
+		snprintf(path, sizeof(path), "%s/spamscore.db", s->state_dir);
+		so.path = path;
+	}
+	r = store_open(&so, &store, &err);
+	if (r != 0)
+		return cli_fail(r == -ENOENT ? EX_NOINPUT : r == -EACCES ?
+			EX_NOPERM : EX_UNAVAILABLE, "%s", err.text);
+	/* the score set that live mail is judged by */
+	if (tune_set_init(set, rs, tune_model_is_active(model) ? 3 : 1) != 0)
+		r = error_set(&err, -ENOMEM, "out of memory");
+	else
+		r = fromlog_collect(store, rs, 0, set, &err);
+	store_close(store);
+	if (r == 0)
+		return EX_OK;
+	tune_set_done(set);
+	return cli_fail(r == -ENOMEM ? EX_OSERR : r == -E2BIG ? EX_DATAERR :
+		EX_TEMPFAIL, "%s", err.text);
+}
+
 static int
 tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 {
@@ -273,6 +313,7 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	const char *cache = o->cache == NULL ? arena_printf(a, "%s/hits.cache",
 	    dir != NULL ? dir : "") :
 	    strcmp(o->cache, "none") == 0 ? NULL : o->cache;
+	struct error err;
 	int code = EX_OK;
 
 	if (dir == NULL)
@@ -284,7 +325,8 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	else if (o->cache == NULL && access(dir, W_OK) != 0)
 		cache = NULL; /* somebody's own folders: leaves no trace */
 	if (code == EX_OK)
-		code = tune_collect(o, rt, cache, model, &t.set, &t.from_cache);
+		code = o->from_log ? collect_log(o, rt, model, &t.set) :
+		    tune_collect(o, rt, cache, model, &t.set, &t.from_cache);
 	if (code != EX_OK)
 		return code;
 	if (!o->judge.json)
@@ -298,6 +340,9 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 		code = compare_step(&t);
 	if (code == EX_OK)
 		code = result_make(&t, rt->engine, a);
+	if (code == EX_OK && o->plot != NULL &&
+	    tune_plot(&t, o->plot, &err) != 0)
+		code = cli_fail(EX_CANTCREAT, "%s", err.text);
 	if (code == EX_OK)
 		code = write_step(&t, a);
 	tune_set_done(&t.set);
@@ -321,6 +366,8 @@ tune(const struct tune_options *o)
 	 * them; tune_collect() enters it as it was before each */
 	judge.db = "none";
 	judge.model = "none";
+	/* the log holds the answers of its day */
+	judge.offline |= o->from_log;
 	code = runtime_open(&judge, &rt);
 	if (code == EX_OK) {
 		code = tune_with(o, &rt, a);
@@ -353,6 +400,9 @@ option_take(struct tune_options *o, int c, int argc, char **argv)
 		return EX_OK;
 	case 2:
 		o->spam_count = take_paths(argc, argv, o->spam, o->spam_count);
+		return EX_OK;
+	case 3:
+		o->from_log = true;
 		return EX_OK;
 	case 4:
 		o->output = optarg;
@@ -395,6 +445,7 @@ verb_tune(int argc, char **argv)
 	static const struct option options[] = { JUDGE_LONG_OPTIONS,
 		{ "ham", required_argument, NULL, 1 },
 		{ "spam", required_argument, NULL, 2 },
+		{ "from-log", no_argument, NULL, 3 },
 		{ "output", required_argument, NULL, 4 },
 		{ "max-ham-loss", required_argument, NULL, 5 },
 		{ "confidence", required_argument, NULL, 6 },
@@ -413,9 +464,10 @@ verb_tune(int argc, char **argv)
 	while (code == EX_OK &&
 	    (c = getopt_long(argc, argv, "j:", options, NULL)) != -1)
 		code = option_take(&o, c, argc, argv);
-	if (code == EX_OK && (optind != argc || o.ham_count + o.spam_count == 0))
+	if (code == EX_OK && (optind != argc ||
+	    o.from_log == (o.ham_count + o.spam_count > 0)))
 		code = cli_usage("tune");
-	if (code == EX_OK)
+	if (code == EX_OK && !o.from_log)
 		code = check_class(o.ham_count, o.spam_count);
 	if (code == EX_OK)
 		code = tune(&o);

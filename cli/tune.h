@@ -52,6 +52,9 @@ void tune_print_compare(const struct tuning *t);
 void tune_print_result(const struct tuning *t);
 /* Everything, in one object; an exit code */
 int tune_print_json(const struct tuning *t);
+/* Score distributions and ROC of the held-out mail, before and after, and the
+ * rules that moved most, as SVG. 0 or -errno. */
+int tune_plot(const struct tuning *t, const char *path, struct error *err);
 /* Why a rule's score is what it is; out is used for what is put together */
 const char *tune_why(const struct tuning *t, size_t rule, char *out,
     size_t size);
@@ -64,5 +67,8 @@ const char *tune_why(const struct tuning *t, size_t rule, char *out,
 int tune_collect(const struct tune_options *o, struct runtime *rt,
     const char *cache_path, const char *model, struct tune_set *ret_set,
     size_t *ret_from_cache);
+
+/* Has it learned enough of both classes to be used? NULL: no. */
+bool tune_model_is_active(const char *path);
 
 #endif

@@ -562,8 +562,8 @@ terms_add(struct collection *c)
 	return r == 0 ? EX_OK : cli_fail(EX_OSERR, "%s", err.text);
 }
 
-static bool
-model_is_active(const char *path)
+bool
+tune_model_is_active(const char *path)
 {
 	struct model_info info;
 	struct error err;
@@ -598,7 +598,7 @@ tune_collect(const struct tune_options *o, struct runtime *rt,
 	struct collection c = { .o = o, .rt = rt,
 		.progress = isatty(STDERR_FILENO) };
 	const struct ruleset *rs = engine_ruleset(rt->engine);
-	bool learned = model_is_active(model);
+	bool learned = tune_model_is_active(model);
 	unsigned char key[CACHE_KEY];
 	const char *why;
 	struct error err;

@@ -127,6 +127,19 @@ struct lesson_auto {
 };
 void store_lesson_auto(struct store *s, const struct lesson_auto *lesson);
 
+/* Logged verdicts whose message somebody labelled, oldest first: for tuning.
+ * The class is what all users together say. */
+struct labelled {
+	struct log_entry entry; /* as store_log_search() gives it */
+	bool spam;
+	struct span sample;	/* packed, of its lesson; empty: none kept */
+};
+typedef int store_labelled_fn(void *context, const struct labelled *l);
+/* since: of the verdict, unix seconds. The callback's non-zero return ends
+ * it and is returned. */
+int store_labelled(struct store *s, int64_t since, store_labelled_fn *fn,
+    void *context, struct error *err);
+
 /* For the doctor: when each source taught, or failed to. */
 struct learning { /* why: "" unless the last attempt failed */
 	const char *source, *why;

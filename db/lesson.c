@@ -7,8 +7,6 @@
 #include "db/lesson.h"
 #include "db/query.h"
 
-enum { MAX_SAMPLE = 64 * 1024 };
-
 static int
 note_gone(sqlite3 *db, sqlite3_int64 event)
 {
@@ -115,7 +113,7 @@ lesson_change(sqlite3 *db, const struct label_request *r,
 			rc = note_gone(db, event);
 	}
 	if (rc == SQLITE_OK && len == 0 && r->sample.len > 0 &&
-	    r->sample.len <= MAX_SAMPLE && all != LABEL_NONE) {
+	    r->sample.len <= LESSON_MAX_SAMPLE && all != LABEL_NONE) {
 		free(sample);
 		sample = pack(r->sample, &len);
 		if (sample == NULL)
@@ -142,15 +140,15 @@ lesson_is_auto(sqlite3 *db, const struct label_request *r, bool *ret_auto)
 	return query_end(&q);
 }
 
-/* false: not a sample */
-static bool
-unpack(const unsigned char *p, size_t n, unsigned char *out, uLongf *ret_len)
+bool
+lesson_unpack(const unsigned char *p, size_t n, unsigned char *out,
+    unsigned long *ret_len)
 {
-	if (n < 4)
+	if (p == NULL || n < 4)
 		return false;
 	*ret_len = (uLongf)p[0] | (uLongf)p[1] << 8 | (uLongf)p[2] << 16 |
 	    (uLongf)p[3] << 24;
-	return *ret_len <= MAX_SAMPLE &&
+	return *ret_len <= LESSON_MAX_SAMPLE &&
 	    uncompress(out, ret_len, p + 4, n - 4) == Z_OK;
 }
 
@@ -158,7 +156,7 @@ int
 store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
     void *context, struct error *err)
 {
-	unsigned char *out = malloc(MAX_SAMPLE);
+	unsigned char *out = malloc(LESSON_MAX_SAMPLE);
 	struct reader *r;
 	struct query q;
 	int result = 0, code, rc;
@@ -182,7 +180,7 @@ store_lessons(struct store *s, int64_t after, store_lesson_fn *fn,
 		};
 		uLongf len;
 
-		if (!unpack(sqlite3_column_blob(q.st, 3),
+		if (!lesson_unpack(sqlite3_column_blob(q.st, 3),
 		    (size_t)sqlite3_column_bytes(q.st, 3), out, &len))
 			continue;
 		l.sample = span_of((char *)out, len);
@@ -343,7 +341,7 @@ store_lesson_auto(struct store *s, const struct lesson_auto *lesson)
 	size_t len;
 
 	if (s->mode != STORE_WRITE || lesson->sample.len == 0 ||
-	    lesson->sample.len > MAX_SAMPLE)
+	    lesson->sample.len > LESSON_MAX_SAMPLE)
 		return;
 	sample = pack(lesson->sample, &len);
 	op = sample != NULL ? op_new(OP_LESSON, sizeof(copy) + len) : NULL;

@@ -8,6 +8,13 @@
 
 #define LESSON_AUTO "auto" /* the source of what the filter teaches itself */
 
+enum { LESSON_MAX_SAMPLE = 64 * 1024 };
+
+/* The stored form back into out, which has LESSON_MAX_SAMPLE bytes; false:
+ * not a sample */
+bool lesson_unpack(const unsigned char *p, size_t n, unsigned char *out,
+    unsigned long *ret_len);
+
 /* After a label changed: what all users together now say. *ret_folded: the
  * model cannot take back what it had learned of it. SQLite code. */
 int lesson_change(sqlite3 *db, const struct label_request *r,

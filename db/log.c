@@ -5,7 +5,8 @@
 #include <zlib.h>
 
 #include "db/internal.h"
-#include "db/log.h"
+#include "db/labels.h"
+#include "db/lesson.h"
 
 static const char columns[] =
     "id,time,action,score,mail_from,queue_id,message,ham,spam,bytes,record";
@@ -318,6 +319,68 @@ store_log_search(struct store *s, const struct log_query *q,
 		}
 		sqlite3_bind_int64(st, 6, q->limit != 0 ? (int64_t)q->limit : 1000);
 		rc = search_entries(st, fn, context, &code, err);
+	}
+	sqlite3_finalize(st);
+	released = reader_release(s, r, code, rc == 0 ? err : NULL);
+	return rc != 0 ? rc : released;
+}
+
+static int
+labelled_entries(sqlite3_stmt *st, store_labelled_fn *fn, void *context,
+    int *ret_code, struct error *err)
+{
+	unsigned char *sample = malloc(LESSON_MAX_SAMPLE);
+	struct arena *a = arena_new(8 << 20);
+	int rc = a != NULL && sample != NULL ? 0 :
+	    error_set(err, -ENOMEM, "no memory");
+
+	while (rc == 0 && (*ret_code = sqlite3_step(st)) == SQLITE_ROW) {
+		struct labelled l = { .sample = { NULL, 0 } };
+		int balance = sqlite3_column_int(st, 11);
+		unsigned long n;
+
+		arena_reset(a);
+		rc = read_entry(a, st, &l.entry);
+		if (rc != 0) {
+			error_set(err, rc, "no memory");
+			break;
+		}
+		l.spam = balance > 0 ||
+		    (balance == 0 && sqlite3_column_int(st, 12) != 0);
+		if (lesson_unpack(sqlite3_column_blob(st, 13),
+			(size_t)sqlite3_column_bytes(st, 13), sample, &n))
+			l.sample = span_of((const char *)sample, n);
+		rc = fn(context, &l);
+	}
+	arena_free(a);
+	free(sample);
+	return rc;
+}
+
+int
+store_labelled(struct store *s, int64_t since, store_labelled_fn *fn,
+    void *context, struct error *err)
+{
+	struct reader *r;
+	sqlite3_stmt *st = NULL;
+	char sql[768];
+	int code, rc = reader_acquire(s, &r, err), released;
+
+	if (rc != 0)
+		return rc;
+	/* the majority, and the last who spoke where there is none */
+	snprintf(sql, sizeof(sql), "SELECT %s,"
+	    "(SELECT sum(2*(spam!=0)-1) FROM label WHERE message=v.message),"
+	    "(SELECT spam FROM label WHERE message=v.message"
+	    " ORDER BY time DESC,user DESC LIMIT 1),"
+	    "(SELECT sample FROM lesson WHERE message=v.message)"
+	    " FROM verdict v WHERE time>=?1 AND EXISTS"
+	    " (SELECT 1 FROM label WHERE message=v.message)"
+	    " ORDER BY time,number", columns);
+	code = sqlite3_prepare_v2(r->db, sql, -1, &st, NULL);
+	if (code == SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, since);
+		rc = labelled_entries(st, fn, context, &code, err);
 	}
 	sqlite3_finalize(st);
 	released = reader_release(s, r, code, rc == 0 ? err : NULL);

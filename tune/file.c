@@ -94,7 +94,7 @@ file_replace_checked(const char *path, struct span bytes, mode_t mode,
 
 	/* a device or a directory is not to be renamed over */
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(err, -EINVAL, "\"%s\" is not a regular file",
+		return error_set(err, -ENOTSUP, "\"%s\" is not a regular file",
 		    path);
 	if (!temporary_name(path, tmp))
 		return error_set(err, -ENAMETOOLONG, "\"%s\" is too long", path);

@@ -18,7 +18,7 @@ int file_read(const char *path, struct buf *ret_bytes, struct error *err);
  * negative: they do not. */
 typedef int file_check(void *context, const char *path, struct error *err);
 
-/* 0; -EINVAL: there is something that is no regular file; -errno. Nothing is
+/* 0; -ENOTSUP: there is something that is no regular file; -errno. Nothing is
  * left behind by a failure, by a kill at most a hidden file. */
 int file_replace(const char *path, struct span bytes, mode_t mode,
     struct error *err);

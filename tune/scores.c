@@ -16,9 +16,11 @@ enum {
 /* Rules whose messages agree in this share (of those that either hit) are
  * one fact with two names. */
 static const double TWIN = 0.9;
-/* A label is doubted when a fit without the message gives odds of e^this
- * against it, and the scores in force contradict it too. */
-static const double DOUBT = 4;
+/* A label is doubted when a fit without the message gives odds of e^DOUBT
+ * against it, and the scores in force contradict it too: they put it among
+ * the clearer three quarters of the other class. With lesser odds it is fitted to, but at even
+ * cost: among twenty ham one wrong label would else outvote all spam like it. */
+static const double DOUBT = 4, LESS_DOUBT = 2;
 /* Ham within so many points of the threshold costs all of ham_cost in the
  * second pass, ham further below this part of it. */
 static const double NEAR = 3, FAR_COST = 0.5;
@@ -40,6 +42,7 @@ struct work {
 	const struct scores_options *o;
 	struct scores_rule *rules;
 	double tag; /* the threshold that is tried */
+	double quartile[2]; /* of the scores in force: ham's upper, spam's lower */
 	/* messages that are fitted to, their fold and score out of it */
 	uint32_t *rows;
 	size_t row_count;
@@ -52,6 +55,7 @@ struct work {
 	/* the problem over all of them; a fold takes some of its rows */
 	uint32_t *row_start, *columns;
 	int8_t *label;
+	double *price; /* of a row on the wrong side of the threshold */
 	double *weight, *fixed, *current, *lower, *upper, *l2, *solution;
 	/* room for a fold's problem */
 	uint32_t *sub_start, *sub_columns;
@@ -297,10 +301,10 @@ folds_make(struct work *w)
 {
 	for (size_t i = 0; i < w->row_count; i++) {
 		const struct tune_message *m = row_message(w, i);
-		uint64_t h;
+		uint64_t h[TUNE_IDENTITY / 8];
 
-		memcpy(&h, w->s->messages[m->campaign].identity, sizeof(h));
-		w->fold[i] = (uint8_t)(mix(h + w->o->seed *
+		memcpy(h, w->s->messages[m->campaign].identity, sizeof(h));
+		w->fold[i] = (uint8_t)(mix(mix(h[0]) + h[1] + w->o->seed *
 			0x9E3779B97F4A7C15u) % FOLDS);
 	}
 }
@@ -329,6 +333,9 @@ fold_fit(struct work *w, unsigned without, double pull,
 		w->sub_fixed[p.messages++] = w->fixed[i];
 	}
 	w->sub_start[p.messages] = n;
+	if (p.messages == 0)
+		return error_set(err, -ENODATA, "not enough mail to fit scores "
+		    "to: it is all of one mailing");
 	return fit_run(&p, &options, w->solution, ret_report, err);
 }
 
@@ -364,9 +371,22 @@ cross_validate(struct work *w, double pull, struct error *err)
 static void
 weights_even(struct work *w, const struct scores_report *r)
 {
-	for (size_t i = 0; i < w->row_count; i++)
-		w->weight[i] = row_message(w, i)->weight * (w->label[i] > 0 ? 1 :
-			(double)r->spam / (double)r->ham);
+	for (size_t i = 0; i < w->row_count; i++) {
+		w->price[i] = w->label[i] > 0 ? 1 :
+		    (double)r->spam / (double)r->ham;
+		w->weight[i] = row_message(w, i)->weight * w->price[i];
+	}
+}
+
+/* Do fit and scores in force both contradict the label? out: by a fit at even
+ * cost, so that it is log-odds. */
+static bool
+is_doubted(const struct work *w, size_t i, double odds)
+{
+	double now = row_score(w, i, w->current), fitted = w->out[i] - w->tag;
+
+	return w->label[i] > 0 ? now <= w->quartile[0] && fitted < -odds :
+	    now >= w->quartile[1] && fitted > odds;
 }
 
 /* The second pass: ham far below the threshold costs little whatever it
@@ -374,11 +394,36 @@ weights_even(struct work *w, const struct scores_report *r)
 static void
 weights_refine(struct work *w)
 {
-	for (size_t i = 0; i < w->row_count; i++)
-		if (w->label[i] < 0)
-			w->weight[i] = row_message(w, i)->weight *
-			    w->o->ham_cost * (w->out[i] > w->tag - NEAR ? 1 :
-				FAR_COST);
+	for (size_t i = 0; i < w->row_count; i++) {
+		if (w->label[i] > 0 || is_doubted(w, i, LESS_DOUBT))
+			continue;
+		w->price[i] = w->o->ham_cost;
+		w->weight[i] = row_message(w, i)->weight * w->price[i] *
+		    (w->out[i] > w->tag - NEAR ? 1 : FAR_COST);
+	}
+}
+
+static int
+double_cmp(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Uses out, which is filled again by every cross-validation */
+static void
+quartiles_find(struct work *w)
+{
+	for (int spam = 0; spam < 2; spam++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < w->row_count; i++)
+			if ((w->label[i] > 0) == (spam != 0))
+				w->out[n++] = row_score(w, i, w->current);
+		qsort(w->out, n, sizeof(*w->out), double_cmp);
+		w->quartile[spam] = n > 0 ? w->out[spam ? n / 4 : n - 1 - n / 4] : 0;
+	}
 }
 
 /* Cost a message at the threshold, of scores out of fold. */
@@ -393,9 +438,9 @@ cost_of(const struct work *w, double ramp)
 		if (w->label[i] > 0)
 			cost += over < 0;
 		else if (over >= 0)
-			cost += w->o->ham_cost;
+			cost += w->price[i];
 		else if (over > -ramp)
-			cost += w->o->ham_cost * (1 + over / ramp);
+			cost += w->price[i] * (1 + over / ramp);
 	}
 	return cost / (double)w->row_count;
 }
@@ -413,22 +458,13 @@ cost_now(struct work *w)
 static size_t
 suspects_mark(struct work *w)
 {
-	size_t n = 0, kept = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; i < w->row_count; i++) {
-		struct tune_message *m = &w->s->messages[w->rows[i]];
-		double now = row_score(w, i, w->current) - w->o->tag;
-		double doubt = w->out[i] - w->o->tag;
-		bool suspect = m->spam ? now < -w->o->tag && doubt < -DOUBT - 4 :
-		    now >= 0 && doubt > DOUBT;
-
-		if (suspect) {
-			m->use = TUNE_SUSPECT;
+	for (size_t i = 0; i < w->row_count; i++)
+		if (is_doubted(w, i, DOUBT)) {
+			w->s->messages[w->rows[i]].use = TUNE_SUSPECT;
 			n++;
-		} else
-			w->rows[kept++] = w->rows[i];
-	}
-	w->row_count = kept;
+		}
 	return n;
 }
 
@@ -446,6 +482,7 @@ problem_make(struct work *w, struct scores_report *r, struct error *err)
 	boxes_make(w);
 	matrix_make(w);
 	folds_make(w);
+	quartiles_find(w);
 	return 0;
 }
 
@@ -550,6 +587,7 @@ work_init(struct work *w)
 	w->row_start = calloc(n, sizeof(*w->row_start));
 	w->columns = calloc(hits, sizeof(*w->columns));
 	w->label = calloc(n, sizeof(*w->label));
+	w->price = calloc(n, sizeof(*w->price));
 	w->weight = calloc(n, sizeof(*w->weight));
 	w->fixed = calloc(n, sizeof(*w->fixed));
 	w->current = calloc(rules, sizeof(*w->current));
@@ -564,7 +602,7 @@ work_init(struct work *w)
 	w->sub_fixed = calloc(n, sizeof(*w->sub_fixed));
 	return w->rows != NULL && w->fold != NULL && w->out != NULL &&
 	    w->column_of != NULL && w->moving != NULL && w->row_start != NULL &&
-	    w->columns != NULL && w->label != NULL && w->weight != NULL &&
+	    w->columns != NULL && w->label != NULL && w->price != NULL && w->weight != NULL &&
 	    w->fixed != NULL && w->current != NULL && w->lower != NULL &&
 	    w->upper != NULL && w->l2 != NULL && w->solution != NULL &&
 	    w->sub_start != NULL && w->sub_columns != NULL &&
@@ -583,6 +621,7 @@ work_done(struct work *w)
 	free(w->row_start);
 	free(w->columns);
 	free(w->label);
+	free(w->price);
 	free(w->weight);
 	free(w->fixed);
 	free(w->current);

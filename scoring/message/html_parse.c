@@ -15,6 +15,10 @@ static const struct {
 };
 enum { STYLE = 1, PLAINTEXT = 4, TITLE = 5 }; /* indices */
 
+/* What a marked section makes of its content, the stronger the higher */
+enum mark { MARK_NONE, MARK_INCLUDE, MARK_RCDATA, MARK_CDATA, MARK_IGNORE };
+enum { MAX_SECTIONS = 32 }; /* within each other */
+
 struct parse {
 	const char *p, *end; /* behind what was handed out */
 	bool (*handle)(void *ctx, const struct html_token *token);
@@ -23,7 +27,10 @@ struct parse {
 	const char *late_end; /* end tag to report before the next tag */
 	bool short_comments; /* "<!--" ends at the next ">" */
 	int literal;	     /* index, or -1 */
-	unsigned marked;     /* open "<![CDATA[" sections */
+	/* open "<![CDATA[" sections, each with its mark, and the highest */
+	unsigned char sections[MAX_SECTIONS];
+	unsigned section_count;
+	enum mark mark;
 	const char *close;   /* the next "]]>" while one is open */
 	/* searched to the end in vain once: not again for each that opens */
 	bool no_close, no_title_end;
@@ -58,7 +65,7 @@ emit(struct parse *z, enum html_event event, const char *from, const char *to,
 	struct html_token t = { .event = event, .cdata = cdata,
 		.text = span_of(from, (size_t)(to - from)) };
 
-	if (!z->stop)
+	if (!z->stop && z->mark != MARK_IGNORE)
 		z->stop = !z->handle(z->ctx, &t);
 }
 
@@ -73,7 +80,7 @@ emit_tag(struct parse *z, enum html_event event, struct span name, size_t attrs)
 		z->late_end = NULL;
 		emit_tag(z, HTML_END, span_cstr(late), 0);
 	}
-	if (!z->stop)
+	if (!z->stop && z->mark != MARK_IGNORE)
 		z->stop = !z->handle(z->ctx, &t);
 }
 
@@ -255,25 +262,82 @@ declaration(struct parse *z, const char *beg)
 	return s + 1;
 }
 
+static void
+section_top(struct parse *z)
+{
+	z->mark = MARK_NONE;
+	for (unsigned i = 0; i < z->section_count; i++)
+		if (z->sections[i] > z->mark)
+			z->mark = z->sections[i];
+}
+
+static enum mark
+mark_named(struct span name)
+{
+	return span_iis(name, "include") ? MARK_INCLUDE :
+	    span_iis(name, "rcdata") ? MARK_RCDATA :
+	    span_iis(name, "cdata") ? MARK_CDATA :
+	    span_iis(name, "ignore") ? MARK_IGNORE : MARK_NONE;
+}
+
 /* "<![CDATA[" and its like; NULL: no marked section */
 static const char *
 marked_section(struct parse *z, const char *beg)
 {
 	const char *s = skip_space(beg + 3, z->end);
+	enum mark mark = MARK_NONE;
+	bool named = false;
 
 	while (s < z->end && (ascii_is_alpha(*s) || *s == '_' || *s == ':')) {
+		const char *name = s;
+		enum mark m;
+
 		while (s < z->end && is_name_char(*s))
 			s++;
+		m = mark_named(span_of(name, (size_t)(s - name)));
+		mark = m > mark ? m : mark;
+		named = true;
 		s = skip_space(s, z->end);
 		if (s == z->end)
 			return beg;
 	}
 	if (s == z->end || *s != '[')
 		return NULL;
-	if (!z->no_close)
-		z->marked++;
-	z->close = NULL;
+	if (z->section_count < MAX_SECTIONS) {
+		z->sections[z->section_count++] = named ? mark : MARK_INCLUDE;
+		section_top(z);
+	}
 	return s + 1;
+}
+
+/* Text of a marked section, or its end, at z->p. false: neither, a token
+ * may begin at lt */
+static bool
+section_text(struct parse *z, const char *lt)
+{
+	bool verbatim = z->mark == MARK_CDATA || z->mark == MARK_RCDATA;
+
+	if (z->mark == MARK_NONE)
+		return false;
+	if ((z->close == NULL || z->close < z->p) && !z->no_close) {
+		z->close = memmem(z->p, (size_t)(z->end - z->p), "]]>", 3);
+		z->no_close = z->close == NULL;
+	}
+	if (z->no_close) {
+		if (verbatim && z->p < z->end) {
+			emit(z, HTML_TEXT, z->p, z->end, z->mark == MARK_CDATA);
+			z->p = z->end;
+		}
+		return verbatim;
+	}
+	if (!verbatim && z->close > lt)
+		return false;
+	if (z->close > z->p)
+		emit(z, HTML_TEXT, z->p, z->close, z->mark == MARK_CDATA);
+	z->p = z->close + 3;
+	z->section_count--;
+	section_top(z);
+	return true;
 }
 
 static const char *
@@ -457,20 +521,8 @@ html_parse(struct span text,
 			lt = memchr(s, '<', (size_t)(z.end - s));
 			if (lt == NULL)
 				lt = z.end;
-			if (z.marked != 0 && z.close == NULL) {
-				z.close = memmem(z.p, (size_t)(z.end - z.p),
-				    "]]>", 3);
-				if (z.close == NULL) {
-					z.no_close = true;
-					z.marked = 0;
-				}
-			}
-			if (z.marked != 0 && z.close <= lt) {
-				if (z.close > z.p)
-					emit(&z, HTML_TEXT, z.p, z.close, true);
-				z.p = s = z.close + 3;
-				z.close = NULL;
-				z.marked--;
+			if (section_text(&z, lt)) {
+				s = z.p;
 				continue;
 			}
 			if (lt == z.end)

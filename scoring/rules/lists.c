@@ -11,6 +11,7 @@
 enum reason {
 	R_REPORT, R_BAYES, R_DNS, R_DELIVERY, R_STORE, R_PROCESS, R_NETWORK_TEST,
 	R_PLUGIN, R_GEO, R_TRUST, R_LEARN, R_TEXT, R_AUTH, R_REPUTATION, R_ONE,
+	R_PATTERN, R_OPTIONAL,
 };
 
 static const char *const reasons[] = {
@@ -30,6 +31,9 @@ static const char *const reasons[] = {
 	[R_AUTH] = "SPF, DKIM and DMARC are checked once for all rules",
 	[R_REPUTATION] = "reputation is kept by authenticated identity",
 	[R_ONE] = "there is one configuration, for all users",
+	[R_PATTERN] = "patterns are taken as they are written",
+	[R_OPTIONAL] = "of a plugin that Debian does not load; ifplugin is "
+		       "false for it",
 };
 
 /* in alphabetical order within each group */
@@ -129,6 +133,49 @@ static const struct {
 	{ "use_dcc", R_NETWORK_TEST },
 	{ "auto_welcomelist_path", R_REPUTATION },
 	{ "use_auto_welcomelist", R_REPUTATION },
+	{ "ignore_always_matching_regexps", R_PATTERN },
+};
+
+/* Settings of plugins that come with SpamAssassin and that Debian's .pre
+ * files do not load */
+static const char *const optional[] = {
+	"authres_ignored_authserv", "authres_networks",
+	"authres_trusted_authserv", "auto_welcomelist_db_modules",
+	"auto_welcomelist_distinguish_signed", "auto_welcomelist_factor",
+	"auto_welcomelist_factory", "auto_welcomelist_file_mode",
+	"auto_welcomelist_ipv4_mask_len", "auto_welcomelist_ipv6_mask_len",
+	"clear_url_shortener", "dcc_body_max", "dcc_dccifd_path",
+	"dcc_fuz1_max", "dcc_fuz2_max", "dcc_learn_score", "dcc_options",
+	"dcc_path", "dcc_rep_percent", "dcc_timeout", "dccifd_options",
+	"extracttext_external", "extracttext_maxparts", "extracttext_timeout",
+	"extracttext_use", "inactive_languages", "max_short_url_redirections",
+	"max_short_urls", "ok_languages", "olemacro_download_marker",
+	"olemacro_extended_scan", "olemacro_exts", "olemacro_macro_exts",
+	"olemacro_max_file", "olemacro_num_mime", "olemacro_num_zip",
+	"olemacro_prefer_contentdisposition", "olemacro_skip_ctypes",
+	"olemacro_skip_exts", "olemacro_zip_depth", "olemacro_zips",
+	"phishing_openphish_feed", "phishing_phishstats_feed",
+	"phishing_phishstats_minscore", "phishing_phishtank_feed",
+	"phishing_uri_noparam", "shortcircuit", "shortcircuit_ham_score",
+	"shortcircuit_max_spam_score", "shortcircuit_min_ham_score",
+	"shortcircuit_spam_score", "textcat_acceptable_score",
+	"textcat_max_languages", "textcat_max_ngrams", "textcat_optimal_ngrams",
+	"trigger_config", "trigger_ratio", "trigger_target", "txrep_autolearn",
+	"txrep_dilution_factor", "txrep_expiry_days", "txrep_factor",
+	"txrep_factory", "txrep_ipv4_mask_len", "txrep_ipv6_mask_len",
+	"txrep_learn_bonus", "txrep_learn_penalty", "txrep_report_details",
+	"txrep_spf", "txrep_track_messages", "txrep_user2global_ratio",
+	"txrep_weight_domain", "txrep_weight_email", "txrep_weight_email_ip",
+	"txrep_weight_helo", "txrep_weight_ip", "txrep_welcomelist_out",
+	"uri_block_cc", "uri_block_cidr", "uri_block_cont", "uri_block_exclude",
+	"uri_block_isp", "url_shortener", "url_shortener_cache_autoclean",
+	"url_shortener_cache_dsn", "url_shortener_cache_password",
+	"url_shortener_cache_ttl", "url_shortener_cache_type",
+	"url_shortener_cache_username", "url_shortener_get",
+	"url_shortener_loginfo", "url_shortener_timeout",
+	"url_shortener_user_agent", "use_dcc_rep", "use_txrep", "user_awl_dsn",
+	"user_awl_sql_override_username", "user_awl_sql_password",
+	"user_awl_sql_table", "user_awl_sql_username",
 };
 
 /* whitelist and blacklist are the old words; Pyzor's count as well */
@@ -191,6 +238,15 @@ add_line(struct loader *l, struct directive_lines *d,
 		d->count++;
 }
 
+static enum conf_result
+inert_word(struct loader *l, const struct conf_line *line, const char *word,
+    enum reason reason)
+{
+	loader_note(l, DIAG_NOTE, line, "%s: no effect here: %s", word,
+	    reasons[reason]);
+	return CONF_DONE;
+}
+
 enum conf_result
 parse_list_line(struct loader *l, const struct conf_line *line)
 {
@@ -227,16 +283,13 @@ parse_list_line(struct loader *l, const struct conf_line *line)
 		return CONF_DONE;
 	}
 	for (size_t i = 0; i < sizeof(inert) / sizeof(inert[0]); i++)
-		if (strcmp(word, inert[i].word) == 0) {
-			loader_note(l, DIAG_NOTE, line, "%s: no effect here: %s",
-			    word, reasons[inert[i].reason]);
-			return CONF_DONE;
-		}
+		if (strcmp(word, inert[i].word) == 0)
+			return inert_word(l, line, word, inert[i].reason);
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (strcmp(word, optional[i]) == 0)
+			return inert_word(l, line, word, R_OPTIONAL);
 	/* one word a language */
-	if (strncmp(word, "bayes_stopword_", 15) == 0) {
-		loader_note(l, DIAG_NOTE, line, "%s: no effect here: %s", word,
-		    reasons[R_BAYES]);
-		return CONF_DONE;
-	}
+	if (strncmp(word, "bayes_stopword_", 15) == 0)
+		return inert_word(l, line, word, R_BAYES);
 	return CONF_UNKNOWN;
 }

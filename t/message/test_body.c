@@ -79,6 +79,20 @@ test_rendered(void)
 		{ "digest", SPAN_LIT("Subject: s\nContent-Type: multipart/digest; "
 		    "boundary=b\n\n--b\n\nSubject: t\n\none\n--b--\n"), "s\n|one" },
 		{ "html", SPAN_LIT(HTML "<p>a</p><br>b<b>c</b> d"), "s\n|\n|a\n|bc d" },
+		{ "no tag within CDATA", SPAN_LIT(HTML "a<![CDATA[b<b>&lt;]]>c<i>d"),
+		    "s\n|ab<b>&lt;cd" },
+		{ "nor in RCDATA, but entities", SPAN_LIT(HTML "a<![RCDATA[<b>&lt;]]>c"),
+		    "s\n|a<b><c" },
+		{ "INCLUDE is as nothing", SPAN_LIT(HTML "a<![INCLUDE[<b>b]]>c]]>d"),
+		    "s\n|abc]]>d" },
+		{ "IGNORE hides, and what is in it", SPAN_LIT(HTML
+		    "a<![IGNORE[<b>x<![CDATA[y]]>z]]>c"), "s\n|ac" },
+		{ "a comment within hides the end", SPAN_LIT(HTML
+		    "a<![INCLUDE[<!-- ]]> -->b]]>c"), "s\n|abc" },
+		{ "CDATA without an end", SPAN_LIT(HTML "a<![CDATA[b<b>c"),
+		    "s\n|ab<b>c" },
+		{ "a section of another name has no end", SPAN_LIT(HTML "a<![foo[b]]>c"),
+		    "s\n|ab]]>c" },
 		{ "entities", SPAN_LIT(HTML "&lt;&eacute &#x2022;&nbsp;x&copyy &nosuch;"),
 		    "s\n|<\xC3\xA9 \xE2\x80\xA2 x\xC2\xA9y &nosuch;" },
 		{ "entities of one byte stay bytes", SPAN_LIT("Subject: s\n"

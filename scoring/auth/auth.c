@@ -95,6 +95,7 @@ auth_free(struct auth *x)
 	if (x == NULL)
 		return;
 	dkim_drop(x);
+	arc_drop(x);
 	dns_session_free(x->dns);
 	dns_session_free(x->probes);
 	x->dns = x->probes = NULL;
@@ -345,14 +346,17 @@ auth_begin_overflow(struct auth *x, struct span head)
 
 	/* what is no message is none later either, and said then */
 	if (!dns_session_offline(x->dns) && message_parse(x->arena, head,
-	    head.len, &limits, &m, NULL) == 0)
+	    head.len, &limits, &m, NULL) == 0) {
 		dkim_overflow(x, m);
+		arc_overflow(x, m);
+	}
 }
 
 void
 auth_body(struct auth *x, struct span more)
 {
 	dkim_more(x, more);
+	arc_more(x, more);
 }
 
 static int

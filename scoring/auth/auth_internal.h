@@ -92,6 +92,9 @@ void dkim_more(struct auth *x, struct span body);
 void dkim_drop(struct auth *x);
 int dkim_finish(struct auth *x, struct message *m, struct evidence *e);
 void arc_begin(struct auth *x, struct message *m);
+void arc_overflow(struct auth *x, struct message *m);
+void arc_more(struct auth *x, struct span body);
+void arc_drop(struct auth *x);
 int arc_finish(struct auth *x, struct message *m, struct evidence *e);
 /* questions.c: what rules ask. NULL: no memory */
 struct questions_run;

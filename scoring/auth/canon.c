@@ -75,85 +75,108 @@ canon_without_b(struct buf *out, struct span value)
 	}
 }
 
-struct body_writer {
-	EVP_MD_CTX *digest;
-	int64_t limit;
-	size_t total;
-	bool ok;
-};
-
-static void
-body_put(struct body_writer *w, const char *p, size_t n)
+void
+canon_body_begin(struct canon_body *c, EVP_MD_CTX *digest, bool relaxed,
+    int64_t limit)
 {
-	size_t take = n;
-
-	if (w->limit >= 0) {
-		size_t left = (size_t)w->limit > w->total ?
-		    (size_t)w->limit - w->total : 0;
-
-		take = n < left ? n : left;
-	}
-	w->total += n;
-	if (take > 0 && EVP_DigestUpdate(w->digest, p, take) != 1)
-		w->ok = false;
+	*c = (struct canon_body){ .digest = digest, .relaxed = relaxed,
+		.limit = limit };
 }
 
 static void
-put_line(struct body_writer *w, struct span line, bool relaxed)
+body_put(struct canon_body *c, const char *p, size_t n)
 {
-	size_t start = 0;
+	size_t take = n;
 
-	if (!relaxed) {
-		body_put(w, line.ptr, line.len);
-		body_put(w, "\r\n", 2);
-		return;
+	if (c->limit >= 0) {
+		size_t left = (size_t)c->limit > c->total ?
+		    (size_t)c->limit - c->total : 0;
+
+		take = n < left ? n : left;
 	}
-	while (line.len > 0 && is_space(line.ptr[line.len - 1]))
-		line.len--;
-	for (size_t i = 0; i < line.len;) {
-		if (!is_space(line.ptr[i])) {
+	c->total += n;
+	if (take > 0 && EVP_DigestUpdate(c->digest, p, take) != 1)
+		c->failed = true;
+}
+
+/* Bytes that count, after what was held back before them */
+static void
+put_ink(struct canon_body *c, const char *p, size_t n)
+{
+	for (; c->empty > 0; c->empty--)
+		body_put(c, "\r\n", 2);
+	if (c->space)
+		body_put(c, " ", 1);
+	if (c->cr)
+		body_put(c, "\r", 1);
+	c->space = c->cr = false;
+	c->inked = true;
+	body_put(c, p, n);
+}
+
+static void
+end_line(struct canon_body *c)
+{
+	if (c->inked)
+		body_put(c, "\r\n", 2);
+	else
+		c->empty++;
+	c->begun = c->inked = c->space = c->cr = false;
+}
+
+void
+canon_body_add(struct canon_body *c, struct span s)
+{
+	size_t i = 0;
+
+	while (i < s.len) {
+		size_t start = i;
+
+		while (i < s.len && s.ptr[i] != '\n' && s.ptr[i] != '\r' &&
+		    (!c->relaxed || !is_space(s.ptr[i])))
 			i++;
+		if (i > start) {
+			c->begun = true;
+			put_ink(c, s.ptr + start, i - start);
 			continue;
 		}
-		body_put(w, line.ptr + start, i - start);
-		body_put(w, " ", 1);
-		while (i < line.len && is_space(line.ptr[i]))
-			i++;
-		start = i;
+		i++;
+		if (s.ptr[start] == '\n') {
+			end_line(c);
+			continue;
+		}
+		c->begun = true;
+		if (c->cr) /* a CR that ends no line is a byte like others */
+			put_ink(c, "", 0);
+		if (s.ptr[start] == '\r')
+			c->cr = true;
+		else
+			c->space = true;
 	}
-	body_put(w, line.ptr + start, line.len - start);
-	body_put(w, "\r\n", 2);
+}
+
+size_t
+canon_body_end(struct canon_body *c)
+{
+	if (c->begun)
+		end_line(c);
+	if (c->total == 0 && !c->relaxed)
+		body_put(c, "\r\n", 2);
+	return c->total;
 }
 
 size_t
 canon_body(EVP_MD_CTX *digest, struct span body, bool relaxed, int64_t limit,
     bool *ret_ok)
 {
-	struct body_writer w = { digest, limit, 0, true };
-	size_t empty = 0; /* lines that only count if another follows */
+	struct canon_body c;
+	size_t total;
 
-	while (body.len > 0) {
-		size_t end = span_find(body, '\n');
-		struct span line = span_of(body.ptr, end);
-		bool blank = true;
-
-		body = span_from(body, end + 1);
-		if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-			line.len--;
-		for (size_t i = 0; i < line.len && blank; i++)
-			blank = relaxed && is_space(line.ptr[i]);
-		if (blank) {
-			empty++;
-			continue;
-		}
-		for (; empty > 0; empty--)
-			body_put(&w, "\r\n", 2);
-		put_line(&w, line, relaxed);
-	}
-	if (w.total == 0 && !relaxed)
-		body_put(&w, "\r\n", 2);
-	*ret_ok = w.ok;
-	return w.total;
+	canon_body_begin(&c, digest, relaxed, limit);
+	canon_body_add(&c, body);
+	total = canon_body_end(&c);
+	*ret_ok = !c.failed;
+	return total;
 }
 
 bool

@@ -16,9 +16,23 @@ void canon_field(struct buf *out, struct span name, struct span value,
     bool relaxed);
 /* Removes the value of b= (and only that) from a tag list. */
 void canon_without_b(struct buf *out, struct span value);
-/* Feeds the canonical body, at most limit bytes of it (negative: all).
- * Returns the bytes of the whole canonical body. False through *ret_ok on a
- * failure of the digest. */
+/* The canonical body, in pieces cut anywhere */
+struct canon_body {
+	EVP_MD_CTX *digest;
+	bool relaxed;
+	int64_t limit;	   /* bytes that are fed at most; negative: all */
+	size_t total;	   /* bytes so far, those over the limit too */
+	size_t empty;	   /* lines that only count if another follows */
+	bool begun, inked; /* the line has bytes, has bytes that count */
+	bool space, cr;	   /* what may yet turn out to end the line */
+	bool failed;	   /* of the digest */
+};
+void canon_body_begin(struct canon_body *c, EVP_MD_CTX *digest, bool relaxed,
+    int64_t limit);
+void canon_body_add(struct canon_body *c, struct span piece);
+/* Returns the bytes of the whole canonical body. */
+size_t canon_body_end(struct canon_body *c);
+/* All at once. False through *ret_ok on a failure of the digest. */
 size_t canon_body(EVP_MD_CTX *digest, struct span body, bool relaxed,
     int64_t limit, bool *ret_ok);
 

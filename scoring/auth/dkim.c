@@ -11,8 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "scoring/auth/auth_internal.h"
-#include "scoring/auth/canon.h"
+#include "scoring/auth/signed.h"
 
 enum {
 	DKIM_MIN_KEY_BITS = 1024, /* RFC 8301 3.2 */
@@ -20,6 +19,11 @@ enum {
 	 * and "expired" when now >= x + drift: this fits every t= from 2001
 	 * (before DKIM) to 2058 and every x= that such a one can have. */
 	DKIM_CLOCK_DRIFT = 1000000000,
+	/* The library's room for a key record is 1,023 bytes, and a key of
+	 * more than about 5,900 bits does not fit whatever is left out. A
+	 * signature is as long as its key: with more base64 than this (5,000
+	 * bits) it is verified in signed.c. */
+	OWN_SIGNATURE_CHARS = 834,
 };
 
 struct signature {
@@ -31,6 +35,8 @@ struct signature {
 	const char *key_fault;
 	bool key_secure;
 	const char *b;		/* squeezed, to tell signatures apart */
+	bool large;		/* verified by us, see OWN_SIGNATURE_CHARS */
+	struct signed_body *body; /* large, of a long message: so far */
 };
 
 struct dkim_run {
@@ -47,20 +53,6 @@ static struct span
 signature_value(struct message *m, size_t i)
 {
 	return m->fields[i].raw;
-}
-
-static bool
-key_name(const struct tags *t, char out[DNS_NAME_TEXT])
-{
-	struct span d = tags_get(t, "d"), s = tags_get(t, "s");
-	char domain[DNS_NAME_TEXT], text[3 * DNS_NAME_TEXT];
-
-	if (d.len == 0 || s.len == 0 || s.len > 255 ||
-	    !auth_domain_ascii(d, domain) || strchr(domain, '.') == NULL)
-		return false;
-	snprintf(text, sizeof(text), "%.*s._domainkey.%s", SPAN_ARG(s),
-	    domain);
-	return dns_name_canonical(span_cstr(text), out);
 }
 
 /* The first max_dkim_signatures of the message; the rest is not looked at */
@@ -88,11 +80,13 @@ signatures_find(struct auth *x, struct message *m, struct dkim_run *run)
 		run->count++;
 		sig->field_index = i;
 		sig->valid = tags_parse(signature_value(m, i), &sig->tags) &&
-		    key_name(&sig->tags, sig->key_name);
+		    signed_key_name(&sig->tags, sig->key_name) &&
+		    span_contains(tags_get(&sig->tags, "d"), SPAN_LIT("."));
 		b = tags_get(&sig->tags, "b");
 		b = tags_squeeze(x->arena, b);
 		x->no_memory |= b.ptr == NULL;
 		sig->b = b.ptr != NULL ? b.ptr : "";
+		sig->large = sig->valid && b.len > OWN_SIGNATURE_CHARS;
 	}
 }
 
@@ -158,6 +152,31 @@ key_record(const struct dns_answer *ans, const char **ret_fault)
 	return key;
 }
 
+/* Into the library's buffer; what does not fit without its notes and unknown
+ * tags. False: not even then. */
+static bool
+copy_record(struct span record, unsigned char *buf, size_t size)
+{
+	struct tags tags;
+	struct buf less;
+	bool fits;
+
+	if (record.len < size) {
+		memcpy(buf, record.ptr, record.len);
+		buf[record.len] = '\0';
+		return true;
+	}
+	if (!tags_parse(record, &tags))
+		return false;
+	buf_init(&less, size - 1);
+	dkim_key_reduce(&less, &tags);
+	fits = !less.failed;
+	if (fits)
+		memcpy(buf, less.ptr, less.len + 1);
+	buf_done(&less);
+	return fits;
+}
+
 static DKIM_CBSTAT
 key_lookup(DKIM *dkim, DKIM_SIGINFO *info, unsigned char *buf, size_t size)
 {
@@ -176,13 +195,11 @@ key_lookup(DKIM *dkim, DKIM_SIGINFO *info, unsigned char *buf, size_t size)
 	key = key_record(ans, &sig->key_fault);
 	if (key == NULL)
 		return DKIM_CBSTAT_NOTFOUND;
-	if (key->data.len >= size ||
-	    memchr(key->data.ptr, '\0', key->data.len) != NULL) {
+	if (sig->large || memchr(key->data.ptr, '\0', key->data.len) != NULL ||
+	    !copy_record(key->data, buf, size)) {
 		sig->key_fault = "key record is not valid";
 		return DKIM_CBSTAT_NOTFOUND;
 	}
-	memcpy(buf, key->data.ptr, key->data.len);
-	buf[key->data.len] = '\0';
 	return DKIM_CBSTAT_CONTINUE;
 }
 
@@ -285,6 +302,9 @@ feed_body(struct dkim_run *run, struct span body)
 {
 	struct buf chunk;
 
+	for (size_t i = 0; i < run->count; i++)
+		if (run->list[i].body != NULL)
+			signed_body_add(run->list[i].body, body);
 	buf_init(&chunk, 2 * 65536);
 	while (body.len > 0) {
 		size_t n = body.len < 65536 ? body.len : 65536;
@@ -322,7 +342,17 @@ dkim_overflow(struct auth *x, struct message *m)
 	if (x->dkim != NULL || (m->faults & MESSAGE_NO_BODY))
 		return;
 	dkim_begin(x, m);
-	if (x->dkim != NULL && x->dkim->count > 0 && !feed(x, x->dkim, m))
+	if (x->dkim == NULL || x->dkim->count == 0)
+		return;
+	for (size_t i = 0; i < x->dkim->count; i++) {
+		struct signature *sig = &x->dkim->list[i];
+
+		if (sig->large) {
+			sig->body = signed_body_new(&sig->tags);
+			x->no_memory |= sig->body == NULL;
+		}
+	}
+	if (!feed(x, x->dkim, m))
 		x->no_memory = true;
 }
 
@@ -338,6 +368,8 @@ dkim_drop(struct auth *x)
 {
 	if (x->dkim != NULL && x->dkim->handle != NULL)
 		dkim_free(x->dkim->handle);
+	for (size_t i = 0; x->dkim != NULL && i < x->dkim->count; i++)
+		signed_body_free(x->dkim->list[i].body);
 	x->dkim = NULL;
 }
 
@@ -403,6 +435,85 @@ verdict_of(DKIM_SIGINFO *info, struct signature *sig,
 		set(d, AUTH_FAIL, "signature did not verify");
 	} else {
 		set(d, AUTH_PERMERROR, dkim_sig_geterrorstr(error));
+	}
+}
+
+/* Is name at or below domain? */
+static bool
+is_below(struct span name, struct span domain)
+{
+	return name.len >= domain.len && domain.len > 0 &&
+	    span_ieq(span_from(name, name.len - domain.len), domain) &&
+	    (name.len == domain.len ||
+		name.ptr[name.len - domain.len - 1] == '.');
+}
+
+/* RFC 6376 6.1.1, for what the library did not look at. NULL: well formed */
+static const char *
+fault_of_tags(const struct tags *t)
+{
+	static const char *const needed[] = { "v", "a", "b", "bh", "d", "h", "s" };
+	struct span d = tags_get(t, "d"), i = tags_get(t, "i"),
+		    h = tags_get(t, "h"), q = tags_get(t, "q");
+	bool from = false;
+
+	for (size_t k = 0; k < sizeof(needed) / sizeof(needed[0]); k++)
+		if (tags_get(t, needed[k]).len == 0)
+			return "malformed signature";
+	if (!span_is(tags_get(t, "v"), "1") ||
+	    (q.ptr != NULL && !span_istarts(q, "dns/txt")))
+		return "malformed signature";
+	if (i.ptr != NULL && !is_below(span_from(i, span_find(i, '@') + 1), d))
+		return "i= is not of d=";
+	while (h.len > 0) {
+		from |= span_iis(span_trim(span_of(h.ptr, span_find(h, ':'))),
+		    "from");
+		h = span_from(h, span_find(h, ':') + 1);
+	}
+	return from ? NULL : "From is not signed";
+}
+
+/* A signature that the library cannot hold the key of */
+static void
+verdict_of_large(struct auth *x, struct message *m, struct signature *sig,
+    struct dkim_evidence *d)
+{
+	const char *fault = fault_of_tags(&sig->tags);
+	struct span auid = tags_get(&sig->tags, "i");
+	struct outcome out;
+
+	if (fault != NULL) {
+		set(d, AUTH_PERMERROR, fault);
+		return;
+	}
+	out = signed_verify(x, m, &sig->tags, sig->field_index, sig->body);
+	if (out.result == SIGNED_PASS && out.strict && auid.ptr != NULL &&
+	    !span_ieq(span_from(auid, span_find(auid, '@') + 1),
+		tags_get(&sig->tags, "d"))) {
+		out.result = SIGNED_KEY;
+		out.why = "i= is not d= itself";
+	}
+	d->key_bits = out.bits;
+	d->secure = out.secure;
+	d->test_key = out.test;
+	d->body_uncovered = out.uncovered;
+	switch (out.result) {
+	case SIGNED_PASS:
+		set(d, AUTH_PASS, NULL);
+		break;
+	case SIGNED_BODY:
+	case SIGNED_BAD:
+		set(d, AUTH_FAIL, out.why);
+		break;
+	case SIGNED_KEY:
+	case SIGNED_MALFORMED:
+		set(d, AUTH_PERMERROR, out.why);
+		break;
+	case SIGNED_UNKNOWN:
+		d->check = out.check;
+		set(d, out.check.state == CHECK_UNKNOWN ? AUTH_TEMPERROR :
+							  AUTH_NONE, out.why);
+		break;
 	}
 }
 
@@ -538,10 +649,17 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 
 		if (sig == NULL)
 			continue;
+		if (sig->large)
+			continue;
 		d = &e->dkim[sig - run->list];
 		verdict_of(infos[i], sig, m, d);
 		policy_of(sig, e->now, fault, d);
 	}
+	for (size_t i = 0; i < run->count; i++)
+		if (run->list[i].large) {
+			verdict_of_large(x, m, &run->list[i], &e->dkim[i]);
+			policy_of(&run->list[i], e->now, fault, &e->dkim[i]);
+		}
 	dkim_free(run->handle);
 	run->handle = NULL;
 	return run->no_memory || x->no_memory ? -ENOMEM : 0;

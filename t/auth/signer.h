@@ -29,6 +29,33 @@ signer_rsa(unsigned bits)
 	return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)bits);
 }
 
+/* A private key in DER from data/: large ones take long to make */
+static inline EVP_PKEY *
+signer_read(const char *name)
+{
+	const char *source = getenv("SPAMSCORE_SOURCE");
+	unsigned char der[8192];
+	const unsigned char *p = der;
+	EVP_PKEY *key = NULL;
+	char path[4096];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/t/auth/data/%s",
+	    source != NULL ? source : ".", name);
+	f = fopen(path, "rb");
+	if (f != NULL) {
+		n = fread(der, 1, sizeof(der), f);
+		fclose(f);
+		key = d2i_AutoPrivateKey(NULL, &p, (long)n);
+	}
+	if (key == NULL) {
+		printf("Bail out! cannot read %s\n", path);
+		exit(1);
+	}
+	return key;
+}
+
 static inline EVP_PKEY *
 signer_ed25519(void)
 {

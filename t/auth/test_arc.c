@@ -144,6 +144,8 @@ test_foreign_chain(void)
 }
 
 /* One more set on top of text. */
+static int64_t seal_limit = -1; /* l= of the message signature */
+
 static void
 seal(struct buf *text, unsigned instance, const char *domain, const char *cv,
     const char *results, EVP_PKEY *key)
@@ -168,8 +170,11 @@ seal(struct buf *text, unsigned instance, const char *domain, const char *cv,
 	    instance, domain, results);
 	snprintf(tags, sizeof(tags),
 	    "i=%u; a=%s; c=relaxed/relaxed; d=%s; s=k;", instance, a, domain);
+	if (seal_limit >= 0)
+		snprintf(tags + strlen(tags), sizeof(tags) - strlen(tags),
+		    " l=%lld;", (long long)seal_limit);
 	signer_message(&ams, buf_span(text), "ARC-Message-Signature", tags,
-	    names, true, -1, key, false);
+	    names, true, seal_limit, key, false);
 	buf_add_span(&all, buf_span(&ams));
 	buf_add_span(&all, buf_span(&aar));
 	buf_add_span(&all, buf_span(text));
@@ -260,6 +265,164 @@ test_own_chains(void)
 	EVP_PKEY_free(rsa);
 	EVP_PKEY_free(small);
 	EVP_PKEY_free(ed);
+}
+
+/* l= must not let text be added to what was sealed. */
+static void
+test_limit(void)
+{
+	static const struct {
+		const char *label, *more;
+		int64_t limit;
+		const char *reason; /* NULL: pass */
+	} rows[] = {
+		{ "l= of the whole body", "", 4, NULL },
+		{ "text behind l=", "buy\n", 4, "l= leaves body text unsigned" },
+		{ "l=0", "", 0, "l= leaves body text unsigned" },
+		{ "l= longer than the body", "", 5, "body hash did not verify" },
+	};
+	EVP_PKEY *rsa = signer_rsa(1024);
+	struct buf zone, text;
+	struct fixture f;
+
+	buf_init(&zone, 1 << 20);
+	buf_init(&text, 1 << 20);
+	signer_publish(&zone, "k._domainkey.one.example", "", rsa);
+	fixture_init(&f, zone.ptr);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arc_evidence *a;
+
+		buf_reset(&text);
+		buf_add_str(&text, mail);
+		seal_limit = rows[i].limit;
+		seal(&text, 1, "one.example", "none", "none", rsa);
+		seal_limit = -1;
+		buf_add_str(&text, rows[i].more);
+		a = &fixture_gather(&f, buf_span(&text), NULL, 1000)->arc;
+		tap_is_str(a->reason, rows[i].reason, rows[i].label);
+		tap_ok((a->result == AUTH_PASS) == (rows[i].reason == NULL),
+		    "result");
+	}
+	fixture_done(&f);
+	buf_done(&zone);
+	buf_done(&text);
+	EVP_PKEY_free(rsa);
+}
+
+/* A message longer than what is kept: its body is hashed as it comes. */
+static void
+test_long(void)
+{
+	static const struct {
+		const char *label, *want;
+		size_t piece; /* 0: nothing comes */
+		bool change, cut;
+	} rows[] = {
+		{ "in one piece", "pass", 1 << 20, false, false },
+		{ "byte by byte", "pass", 1, false, false },
+		{ "changed behind the head", "fail", 7, true, false },
+		{ "not all of it", "none", 64, false, true },
+		{ "none of it", "none", 0, false, false },
+	};
+	struct message_limits limits = { 0, 1000, 20, 100, 100 };
+	EVP_PKEY *rsa = signer_rsa(1024);
+	struct buf zone, text;
+	struct fixture f;
+	size_t head;
+
+	buf_init(&zone, 1 << 20);
+	buf_init(&text, 1 << 20);
+	signer_publish(&zone, "k._domainkey.one.example", "", rsa);
+	fixture_init(&f, zone.ptr);
+	buf_add_str(&text, mail);
+	for (int i = 0; i < 200; i++)
+		buf_add_str(&text, "some text \t \n\n\n more\t\n");
+	seal(&text, 1, "one.example", "none", "none", rsa);
+	seal(&text, 2, "one.example", "pass", "none", rsa);
+	head = text.len - 2000;
+	limits.scan_bytes = head;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct envelope env = { .source = ENVELOPE_NONE };
+		struct evidence e = { .now = 1700000000 };
+		struct arena *a = arena_new(64 << 20);
+		struct span rest = span_from(buf_span(&text), head);
+		struct auth *x = auth_new(f.context, &f.settings, a);
+		struct message *m;
+		struct error err;
+
+		message_parse(a, span_of(text.ptr, head), text.len, &limits, &m,
+		    &err);
+		text.ptr[text.len - 3] = rows[i].change ? '!' : 'e';
+		if (rows[i].cut)
+			rest.len--;
+		if (rows[i].piece > 0)
+			auth_begin_overflow(x, span_of(text.ptr, head));
+		while (rows[i].piece > 0 && rest.len > 0) {
+			size_t n = rest.len < rows[i].piece ? rest.len :
+							      rows[i].piece;
+
+			auth_body(x, span_of(rest.ptr, n));
+			rest = span_from(rest, n);
+		}
+		if (auth_finish(x, &env, m, NULL, &e, &err) != 0)
+			exit(1);
+		tap_is_str(auth_result_name(e.arc.result), rows[i].want,
+		    rows[i].label);
+		tap_ok((e.arc.check.state == CHECK_NOT_RUN) ==
+		    (rows[i].cut || rows[i].piece == 0),
+		    "not run when it cannot be told");
+		auth_free(x);
+		arena_free(a);
+	}
+	fixture_done(&f);
+	buf_done(&zone);
+	buf_done(&text);
+	EVP_PKEY_free(rsa);
+}
+
+/* A canonical body in pieces cut anywhere is that of the whole. */
+static void
+test_canon_pieces(void)
+{
+	static const char body[] = " a \t b\r\n\r\n\n\rc\r\r\n \t\r\n\t\n"
+	    "d\r \re \r\n\n\n \r\n \r";
+	static const struct {
+		bool relaxed;
+		const char *want;
+	} rows[] = {
+		{ false, " a \t b\r\n\r\n\r\n\rc\r\r\n \t\r\n\t\r\n"
+		    "d\r \re \r\n\r\n\r\n \r\n \r\n" },
+		{ true, " a b\r\n\r\n\r\n\rc\r\r\n\r\n\r\nd\r \re\r\n" },
+	};
+	unsigned char want[EVP_MAX_MD_SIZE], got[EVP_MAX_MD_SIZE];
+
+	for (size_t r = 0; r < 2; r++) {
+		size_t wrong = 0, total = 0;
+
+		EVP_Digest(rows[r].want, strlen(rows[r].want), want, NULL,
+		    EVP_sha256(), NULL);
+		for (size_t i = 0; i < sizeof(body); i++)
+			for (size_t k = i; k < sizeof(body); k++) {
+				struct span s = { body, sizeof(body) - 1 };
+				EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+				struct canon_body c;
+
+				EVP_DigestInit(ctx, EVP_sha256());
+				canon_body_begin(&c, ctx, rows[r].relaxed, -1);
+				canon_body_add(&c, span_of(s.ptr, i));
+				canon_body_add(&c, span_of(s.ptr + i, k - i));
+				canon_body_add(&c, span_from(s, k));
+				total = canon_body_end(&c);
+				EVP_DigestFinal(ctx, got, NULL);
+				EVP_MD_CTX_free(ctx);
+				wrong += memcmp(got, want, 32) != 0;
+			}
+		tap_is_int((long long)wrong, 0, rows[r].relaxed ?
+		    "relaxed, cut at every two bytes" :
+		    "simple, cut at every two bytes");
+		tap_is_int((long long)total, (long long)strlen(rows[r].want),
+		    "its length");
+	}
 }
 
 /* A trusted hop's sealed results explain a DMARC failure. */
@@ -369,6 +532,9 @@ main(void)
 {
 	test_foreign_chain();
 	test_own_chains();
+	test_limit();
+	test_long();
+	test_canon_pieces();
 	test_trust();
 	test_results();
 	return tap_done();

@@ -60,7 +60,7 @@ test_rfc8463(void)
 	fixture_done(&f);
 }
 
-static EVP_PKEY *good, *small;
+static EVP_PKEY *good, *small, *key8;
 static struct buf zone;
 
 static const char mail[] =
@@ -218,8 +218,9 @@ test_many(void)
 /* A message longer than what is judged: the rest comes in pieces, cut
  * everywhere, and the signature holds, or not, over all of it. */
 static void
-test_long(void)
+test_long(EVP_PKEY *key, const char *selector)
 {
+	char tags[100];
 	struct message_limits limits = { 0, 1000, 20, 100, 100 };
 	struct envelope env = { .source = ENVELOPE_NONE };
 	struct buf body, text;
@@ -232,9 +233,10 @@ test_long(void)
 	buf_add_str(&body, "From: a@example.org\nSubject: one\n\n");
 	for (int i = 0; i < 40; i++)
 		buf_add_str(&body, "some text \t \n\n more\n");
-	signer_message(&text, buf_span(&body), "DKIM-Signature",
-	    "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good;",
-	    names, true, -1, good, false);
+	snprintf(tags, sizeof(tags), "v=1; a=rsa-sha256; c=relaxed/relaxed; "
+	    "d=example.org; s=%s;", selector);
+	signer_message(&text, buf_span(&body), "DKIM-Signature", tags, names,
+	    true, -1, key, false);
 	buf_add_span(&text, buf_span(&body));
 	head = text.len - 400;
 	limits.scan_bytes = head;
@@ -275,13 +277,116 @@ test_long(void)
 	buf_done(&text);
 }
 
+/* Key records that the library has no room for, and keys that it has none
+ * for */
+static void
+test_large(void)
+{
+	static const char *const all[] = { "From", "Subject", NULL };
+	static const char *const no_from[] = { "Subject", NULL };
+	static const char text[] = "From: a@example.org\nSubject: one\n\nbody\n";
+	static const struct {
+		const char *label, *selector, *tags, *want, *reason;
+		bool small_key, from_unsigned, add;
+		int64_t limit;
+	} rows[] = {
+		{ "4096 bits, the plain record", "k4", "", "pass", NULL, true,
+		    false, false, -1 },
+		{ "4096 bits, many tags", "k4long", "", "pass", NULL, true,
+		    false, false, -1 },
+		{ "4096 bits, many tags, of another service", "k4tls", "",
+		    "permerror", NULL, true, false, false, -1 },
+		{ "8192 bits", "k8", "", "pass", NULL, false, false, false, -1 },
+		{ "8192 bits, i= below d=", "k8", "i=x@sub.example.org;", "pass",
+		    NULL, false, false, false, -1 },
+		{ "8192 bits, t=s and i= below d=", "k8strict",
+		    "i=x@sub.example.org;", "permerror", "i= is not d= itself",
+		    false, false, false, -1 },
+		{ "8192 bits, i= of another domain", "k8",
+		    "i=x@notexample.org;", "permerror", "i= is not of d=", false,
+		    false, false, -1 },
+		{ "8192 bits, From not signed", "k8", "", "permerror",
+		    "From is not signed", false, true, false, -1 },
+		{ "8192 bits, a body added", "k8", "", "fail",
+		    "body hash did not verify", false, false, true, -1 },
+		{ "8192 bits, a body added behind l=", "k8", "l=6;", "pass",
+		    "l= leaves body text unsigned", false, false, true, 6 },
+		{ "8192 bits, l= beyond the body", "k8", "l=7;", "fail",
+		    "body hash did not verify", false, false, false, 7 },
+		{ "8192 bits, expired", "k8", "t=1600000000; x=1600000001;",
+		    "fail", "signature expired", false, false, false, -1 },
+		{ "8192 bits, test key", "k8test", "", "neutral", "test key",
+		    false, false, false, -1 },
+		{ "8192 bits, revoked", "revoked", "", "permerror",
+		    "key revoked", false, false, false, -1 },
+		{ "8192 bits, no key", "nothing", "", "permerror",
+		    "no key for signature", false, false, false, -1 },
+		{ "8192 bits, the other's key", "k4", "", "fail",
+		    "signature did not verify", false, false, false, -1 },
+		{ "8192 bits, two keys", "k8two", "", "permerror",
+		    "several keys for signature", false, false, false, -1 },
+		{ "8192 bits, timeout", "slow", "", "temperror", "timeout",
+		    false, false, false, -1 },
+	};
+	EVP_PKEY *key4 = signer_read("rsa4096.der");
+	char tags[1200], notes[900];
+	struct fixture f;
+	struct buf b;
+
+	memset(notes, 'x', sizeof(notes) - 1);
+	notes[sizeof(notes) - 1] = '\0';
+	buf_init(&b, 1 << 20);
+	buf_add_str(&b, "slow._domainkey.example.org TIMEOUT\n"
+	    "revoked._domainkey.example.org TXT \"v=DKIM1; p=\"\n");
+	signer_publish(&b, "k4._domainkey.example.org", "v=DKIM1; k=rsa;", key4);
+	snprintf(tags, sizeof(tags), "v=DKIM1; h=sha256; k=rsa; n=%s; foo=%s;",
+	    notes, notes + 800);
+	signer_publish(&b, "k4long._domainkey.example.org", tags, key4);
+	snprintf(tags, sizeof(tags), "v=DKIM1; s=tlsrpt; n=%s;", notes);
+	signer_publish(&b, "k4tls._domainkey.example.org", tags, key4);
+	signer_publish(&b, "k8._domainkey.example.org", "v=DKIM1;", key8);
+	signer_publish(&b, "k8strict._domainkey.example.org", "t=s;", key8);
+	signer_publish(&b, "k8test._domainkey.example.org", "t=y;", key8);
+	signer_publish(&b, "k8two._domainkey.example.org", "", key8);
+	signer_publish(&b, "k8two._domainkey.example.org", "", key4);
+	fixture_init(&f, b.ptr);
+	buf_done(&b);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct evidence *e;
+
+		buf_init(&b, 1 << 20);
+		snprintf(tags, sizeof(tags), "v=1; a=rsa-sha256; "
+		    "c=relaxed/relaxed; d=example.org; s=%s; %s",
+		    rows[i].selector, rows[i].tags);
+		signer_message(&b, SPAN_LIT(text), "DKIM-Signature", tags,
+		    rows[i].from_unsigned ? no_from : all, true, rows[i].limit,
+		    rows[i].small_key ? key4 : key8, false);
+		buf_add_str(&b, text);
+		if (rows[i].add)
+			buf_add_str(&b, "more\n");
+		e = fixture_gather(&f, buf_span(&b), NULL, 1700000000);
+		printf("# %s\n", rows[i].label);
+		tap_is_str(auth_result_name(e->dkim[0].result), rows[i].want,
+		    "result");
+		if (rows[i].reason != NULL)
+			tap_is_str(e->dkim[0].reason, rows[i].reason, "reason");
+		tap_ok(e->dkim[0].accountable == (e->dkim[0].result ==
+		    AUTH_PASS && !rows[i].add), "and what it counts for");
+		buf_done(&b);
+	}
+	fixture_done(&f);
+	EVP_PKEY_free(key4);
+}
+
 int
 main(void)
 {
 	good = signer_rsa(1024);
 	small = signer_rsa(768);
+	key8 = signer_read("rsa8192.der");
 	buf_init(&zone, 1 << 20);
 	signer_publish(&zone, "good._domainkey.example.org", "v=DKIM1;", good);
+	signer_publish(&zone, "k8._domainkey.example.org", "v=DKIM1;", key8);
 	signer_publish(&zone, "small._domainkey.example.org", "", small);
 	signer_publish(&zone, "test._domainkey.example.org", "t=y;", good);
 	signer_publish(&zone, "two._domainkey.example.org", "", good);
@@ -298,9 +403,12 @@ main(void)
 	test_rfc8463();
 	test_policy();
 	test_many();
-	test_long();
+	test_long(good, "good");
+	test_long(key8, "k8");
+	test_large();
 	buf_done(&zone);
 	EVP_PKEY_free(good);
 	EVP_PKEY_free(small);
+	EVP_PKEY_free(key8);
 	return tap_done();
 }

@@ -11,7 +11,8 @@
 
 enum {
 	GROUP_RAW,   /* 5-grams of the raw view */
-	GROUP_TEXT,  /* 4-grams of head and text */
+	GROUP_HEAD,  /* 4-grams of the author's fields */
+	GROUP_TEXT,  /* 4-grams of the visible text */
 	GROUP_WORDS, /* words and pairs of words of head and text; tokens */
 	GROUPS,
 };

@@ -6,9 +6,9 @@
  * checksum when opening: -EBADMSG, and the caller keeps the old one. It says
  * by itself when it has seen too little of either class to be used.
  *
- * What is learned: three logistic regressions over hashed features of the
+ * What is learned: four logistic regressions over hashed features of the
  * sample (scoring/learn/sample.h), each with a rate per feature (AdaGrad),
- * joined by the mean of their log-odds and calibrated on predictions that
+ * joined by means of log-odds and probability and calibrated on predictions that
  * were made before each label. EXPERIMENTS.md has the reasons in figures.
  *
  * The label events of the database are the truth and the model is a

@@ -36,6 +36,7 @@
 #define MILTER_CONTROL_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -59,6 +60,9 @@ struct control_context {
 	struct store *store;	 /* NULL: not available */
 	struct feedback_model model; /* path NULL: it is not taught */
 	int64_t label_rate;	 /* of one user in an hour; 0: any */
+	/* set where the filter taught itself: the model is trained within
+	 * AUTO_TRAIN_SEC; NULL: it never does */
+	atomic_bool *auto_learned;
 	/* the model file was replaced; NULL: nobody cares */
 	void (*model_changed)(void *context);
 	void *changed_context;

@@ -20,6 +20,7 @@
 
 enum {
 	TRAIN_DELAY_MS = 2000, /* labels come in bursts */
+	AUTO_TRAIN_SEC = 600, /* nobody waits for what was not said by people */
 	BUFFER_BYTES = CONTROL_MAX_LINE + CONTROL_MAX_MESSAGE + 65536,
 };
 
@@ -191,6 +192,28 @@ train_now(struct control *c)
 		c->context.model_changed(c->context.changed_context);
 }
 
+static bool
+auto_learned(struct control *c)
+{
+	return c->context.auto_learned != NULL &&
+	    atomic_exchange(c->context.auto_learned, false);
+}
+
+/* Until there is something to train, or the end */
+static void
+trainer_wait(struct control *c)
+{
+	struct timespec until;
+
+	while (!c->wants_training && !c->stop) {
+		until = clock_deadline(AUTO_TRAIN_SEC * 1000);
+		if (pthread_cond_timedwait(&c->train, &c->lock, &until) != 0)
+			c->wants_training |= auto_learned(c);
+	}
+	if (c->stop)
+		c->wants_training |= auto_learned(c);
+}
+
 static void *
 trainer_main(void *arg)
 {
@@ -199,8 +222,7 @@ trainer_main(void *arg)
 
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
-		while (!c->wants_training && !c->stop)
-			pthread_cond_wait(&c->train, &c->lock);
+		trainer_wait(c);
 		if (!c->wants_training)
 			break;
 		until = clock_deadline(TRAIN_DELAY_MS);

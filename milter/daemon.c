@@ -362,6 +362,7 @@ start_control(struct life *l)
 		.model = feedback_model_of(
 		    engine_settings(l->server.current->engine), l->model_path),
 		.label_rate = ms->label_rate,
+		.auto_learned = &l->server.auto_learned,
 		.model_changed = model_changed,
 		.changed_context = l,
 		.good_client = good_client,

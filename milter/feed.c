@@ -82,6 +82,37 @@ session_put_shadows(struct store *store, const struct transaction *t,
 	store_shadow_put(store, t->verdict_id, said, n, t->run.evidence->now);
 }
 
+/* What the filter teaches itself. Reputation is not fed: verdicts do that
+ * themselves. */
+static void
+feed_model(struct session *s, int64_t now)
+{
+	const struct scoring_settings *ss = s->snapshot->scoring;
+	struct transaction *t = s->t;
+	struct sample_source source = { .message = t->run.message };
+	struct autolearn decision;
+	struct lesson_auto lesson = {
+		.weight = ss->auto_learn_weight, .share = ss->auto_learn_share,
+		.balance = ss->auto_learn_balance,
+		.max_per_hour = ss->auto_learn_rate, .now = now,
+	};
+	struct sample sample;
+
+	/* one that was deferred comes again */
+	if (!ss->auto_learn || t->action == ACTION_TEMPFAIL)
+		return;
+	if (engine_autolearn(s->snapshot->engine, &t->run, t->arena,
+		&decision) != 0 || decision.class == LABEL_NONE ||
+	    feedback_message_identity(t->run.message, lesson.message) != 0 ||
+	    sample_make(&source, t->arena, &sample) != 0 ||
+	    sample_pack(&sample, t->arena, &lesson.sample) != 0)
+		return;
+	lesson.spam = decision.class == LABEL_SPAM;
+	t->auto_learned = decision.class;
+	store_lesson_auto(s->server->store, &lesson);
+	atomic_store(&s->server->auto_learned, true);
+}
+
 void
 session_feed_store(struct session *s, int64_t now)
 {
@@ -94,6 +125,7 @@ session_feed_store(struct session *s, int64_t now)
 	if (s->server->store == NULL)
 		return;
 	feed_greylist(s, now);
+	feed_model(s, now);
 	reputation_weigh(t->run.verdict, &ham, &spam);
 	/* a deferred message comes again and would be counted twice */
 	if (t->action == ACTION_TEMPFAIL)

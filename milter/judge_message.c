@@ -293,6 +293,9 @@ session_log(struct session *s)
 	else if (v == NULL)
 		log_add(&line, "not_judged",
 		    span_cstr(s->inside ? "mynetworks" : "authenticated"), 0);
+	if (t->auto_learned != LABEL_NONE)
+		log_add(&line, "autolearn", t->auto_learned == LABEL_SPAM ?
+			SPAN_LIT("spam") : SPAN_LIT("ham"), 0);
 	if (v != NULL && v->truncated)
 		log_add(&line, "truncated", SPAN_LIT("yes"), 0);
 	buf_printf(&line, " rcpts=%zu size=%zu removed=%zu time_us=%lld",

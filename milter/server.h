@@ -28,6 +28,7 @@ struct server {
 	struct shadow_work *shadow_work; /* NULL: only sets of scores run */
 	char host[256];		 /* name of this host */
 	atomic_uint in_flight;	 /* messages between MAIL and their reply */
+	atomic_bool auto_learned; /* the model has such a lesson to learn */
 	atomic_bool stopping;	 /* SIGTERM came: no new messages */
 };
 

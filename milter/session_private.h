@@ -29,6 +29,7 @@ struct transaction {
 	struct engine_run run; /* verdict NULL: not judged, or failed */
 	enum action action;    /* what is done */
 	enum action would_action;
+	enum label_class auto_learned; /* what the filter taught itself of it */
 	char verdict_id[VERDICT_ID_TEXT];
 	int64_t took_us;
 };

@@ -526,11 +526,12 @@ engine_judge(struct engine *e, const struct engine_request *rq,
 	return 0;
 }
 
-int
-engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
+/* A message that was judged, once more without the model */
+static struct judge_input
+input_again(const struct engine *e, const struct engine_run *run,
     struct arena *a)
 {
-	struct judge_input in = {
+	return (struct judge_input){
 		.settings = &e->settings,
 		.ruleset = e->ruleset,
 		.message = run->message,
@@ -539,6 +540,22 @@ engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
 		.evidence = run->evidence,
 		.arena = a,
 	};
+}
+
+int
+engine_autolearn(struct engine *e, const struct engine_run *run,
+    struct arena *a, struct autolearn *ret_autolearn)
+{
+	struct judge_input in = input_again(e, run, a);
+
+	return autolearn_judge(&in, run->verdict, ret_autolearn);
+}
+
+int
+engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
+    struct arena *a)
+{
+	struct judge_input in = input_again(e, run, a);
 
 	return shadow_list_judge(&e->shadows, SHADOW_RULES, &in, run->verdict);
 }

@@ -10,6 +10,7 @@
 #define SCORING_ENGINE_H
 
 #include "scoring/auth/auth.h"
+#include "scoring/autolearn.h"
 #include "scoring/gather.h"
 #include "scoring/judge.h"
 #include "scoring/shadow.h"
@@ -104,5 +105,10 @@ int engine_judge(struct engine *e, const struct engine_request *request,
  * this engine; their verdicts are added to run's. 0 or -ENOMEM. */
 int engine_judge_shadow_rules(struct engine *e, struct engine_run *run,
     struct arena *a);
+
+/* May the filter teach itself a message that was judged with this engine?
+ * Runs the rules again when it comes near. 0 or -ENOMEM. */
+int engine_autolearn(struct engine *e, const struct engine_run *run,
+    struct arena *a, struct autolearn *ret_autolearn);
 
 #endif

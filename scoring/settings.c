@@ -90,6 +90,20 @@ const struct setting scoring_settings_table[] = {
 	    "earlier states of the model that are kept to go back to" },
 	{ "learned_snapshot_lessons", S(INT, learned_snapshot_lessons), 1,
 	    1000000, NULL, "lessons from one snapshot to the next" },
+	{ "auto_learn", S(BOOL, auto_learn), 0, 0, NULL,
+	    "the filter teaches itself what its rules are sure of" },
+	{ "auto_learn_ham", S(POINTS, auto_learn_ham), 0, 0, NULL,
+	    "below so many points of the rules alone a message is good mail" },
+	{ "auto_learn_spam", S(POINTS, auto_learn_spam), 0, 0, NULL,
+	    "from so many points of the rules alone a message is spam" },
+	{ "auto_learn_weight", S(POINTS, auto_learn_weight), 0, 0, NULL,
+	    "weight of what it taught itself; a person's label has 1" },
+	{ "auto_learn_share", S(POINTS, auto_learn_share), 0, 0, NULL,
+	    "so many for each message of that class that people labelled" },
+	{ "auto_learn_balance", S(POINTS, auto_learn_balance), 0, 0, NULL,
+	    "so many messages of one class for each of the other" },
+	{ "auto_learn_rate", S(INT, auto_learn_rate), 0, 1000000, NULL,
+	    "so many in an hour; 0: any number" },
 	{ 0 },
 };
 
@@ -122,6 +136,12 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 		.learned_keep = 365 * 24 * HOUR_MS,
 		.learned_snapshots = 2,
 		.learned_snapshot_lessons = 1000,
+		.auto_learn_ham = -1,
+		.auto_learn_spam = 12,
+		.auto_learn_weight = 0.2,
+		.auto_learn_share = 0.5,
+		.auto_learn_balance = 3,
+		.auto_learn_rate = 60,
 	};
 	/* RFC 5321 4.5.1 and RFC 2142: these must be reachable */
 	if (strings_add(&s->exempt_recipients, a, SPAN_LIT("postmaster@")) != 0 ||
@@ -155,6 +175,17 @@ scoring_settings_check(struct scoring_settings *s, const char *file,
 	if (s->reputation_max < 0 || s->learned_max < 0)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "reputation_max and learned_max must not be negative");
+	if (s->auto_learn_ham >= s->auto_learn_spam)
+		diag_add(diags, DIAG_ERROR, file, 0,
+		    "auto_learn_ham %g is not below auto_learn_spam %g",
+		    s->auto_learn_ham, s->auto_learn_spam);
+	if (!(s->auto_learn_weight > 0) || s->auto_learn_weight >= 1)
+		diag_add(diags, DIAG_ERROR, file, 0, "auto_learn_weight must be "
+		    "above 0 and below 1, a person's, it is %g",
+		    s->auto_learn_weight);
+	if (s->auto_learn_share < 0 || s->auto_learn_balance < 1)
+		diag_add(diags, DIAG_ERROR, file, 0, "auto_learn_share must not "
+		    "be below 0, nor auto_learn_balance below 1");
 }
 
 void

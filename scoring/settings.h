@@ -54,6 +54,13 @@ struct scoring_settings {
 	int64_t learned_keep;	 /* ms; older lessons are folded in; 0: never */
 	int64_t learned_snapshots; /* of the model, to go back to */
 	int64_t learned_snapshot_lessons; /* one after so many lessons */
+	bool auto_learn;	 /* the filter teaches itself */
+	double auto_learn_ham;	 /* below so many points of its rules alone */
+	double auto_learn_spam;	 /* from so many */
+	double auto_learn_weight; /* of such a lesson; a person's is 1 */
+	double auto_learn_share; /* at most so many for each of people's */
+	double auto_learn_balance; /* of a class for each of the other */
+	int64_t auto_learn_rate; /* at most so many in an hour; 0: any */
 };
 
 extern const struct setting scoring_settings_table[];

@@ -26,7 +26,7 @@ static const char *const reasons[] = {
 	[R_GEO] = "no country database is used",
 	[R_TRUST] = "networks are told with trusted_networks and "
 		    "internal_networks in spamscore.conf",
-	[R_LEARN] = "learning is told by people, not by scores",
+	[R_LEARN] = "see auto_learn in spamscore.conf",
 	[R_TEXT] = "texts are always treated so, or never",
 	[R_AUTH] = "SPF, DKIM and DMARC are checked once for all rules",
 	[R_REPUTATION] = "reputation is kept by authenticated identity",

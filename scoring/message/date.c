@@ -1,6 +1,6 @@
-#include <ctype.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "scoring/message/date.h"
 
 enum { MAX_WORDS = 24, WORD_BYTES = 16 };
@@ -21,7 +21,7 @@ split(struct span s, struct words *w)
 	for (size_t i = 0; i <= s.len; i++) {
 		char c = i < s.len ? s.ptr[i] : ' ';
 
-		if (c == ',' || isspace((unsigned char)c)) {
+		if (c == ',' || ascii_is_space(c)) {
 			if (n == 0)
 				continue;
 			w->text[w->count][n < WORD_BYTES ? n : 0] = '\0';
@@ -82,8 +82,16 @@ clock_time(const char *s, int hms[3])
 	}
 }
 
+static bool
+blank(struct words *w, size_t first, size_t count)
+{
+	for (size_t i = first; i < first + count; i++)
+		w->text[i][0] = '\0';
+	return true;
+}
+
 /* Day, month, year in one of the three orders that are in use; their words
- * are blanked so that the year is not taken for a zone. */
+ * are blanked: a month in capitals is no zone. */
 static bool
 find_date(struct words *w, int dmy[3])
 {
@@ -94,13 +102,16 @@ find_date(struct words *w, int dmy[3])
 		if (number(w->text[i], 1, 9, &dmy[0]) &&
 		    (dmy[1] = month(w->text[i + 1])) != 0 &&
 		    number(w->text[i + 2], 4, 4, &dmy[2]))
-			return true;
+			return blank(w, i, 3);
 	for (i = 0; i + 3 < w->count; i++)
 		if ((dmy[1] = month(w->text[i])) != 0 &&
 		    number(w->text[i + 1], 1, 9, &dmy[0]) &&
 		    clock_time(w->text[i + 2], hms) &&
-		    number(w->text[i + 3], 4, 4, &dmy[2]))
+		    number(w->text[i + 3], 4, 4, &dmy[2])) {
+			/* the time stays */
+			w->text[i][0] = w->text[i + 1][0] = w->text[i + 3][0] = '\0';
 			return true;
+		}
 	for (i = 0; i + 2 < w->count; i++)
 		if (number(w->text[i], 1, 9, &dmy[0]) &&
 		    (dmy[1] = month(w->text[i + 1])) != 0 &&
@@ -108,9 +119,31 @@ find_date(struct words *w, int dmy[3])
 			/* RFC 5322 4.3 */
 			dmy[2] += strlen(w->text[i + 2]) == 2 && dmy[2] < 50 ?
 			    2000 : 1900;
-			return true;
+			return blank(w, i, 3);
 		}
 	return false;
+}
+
+/* Length of the first run of two to four capitals within a word that nothing
+ * continues, "-DST" included; 0: none */
+static size_t
+capitals(const char *s, const char **ret_at)
+{
+	for (const char *p = s; *p != '\0';) {
+		size_t word = 0, n;
+
+		while (ascii_is_alnum(p[word]) || p[word] == '_')
+			word++;
+		n = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		if (n == word && n >= 2 && n <= 4) {
+			*ret_at = p;
+			return strncmp(p + n, "-DST", 4) == 0 &&
+				!ascii_is_alnum(p[n + 4]) && p[n + 4] != '_' ?
+			    n + 4 : n;
+		}
+		p += word > 0 ? word : 1;
+	}
+	return 0;
 }
 
 /* Minutes east of UTC */
@@ -132,6 +165,7 @@ zone(const struct words *w)
 		{ "MEST", 200 }, { "MESZ", 200 }, { "BRST", -200 },
 		{ "BRT", -300 }, { "AEST", 1000 }, { "AEDT", 1100 },
 		{ "ACST", 930 }, { "ACDT", 1030 } };
+	const char *name;
 
 	for (size_t i = 0; i < w->count; i++) {
 		const char *s = w->text[i];
@@ -141,13 +175,18 @@ zone(const struct words *w)
 			return (s[0] == '-' ? -1 : 1) *
 			    (hhmm / 100 * 60 + hhmm % 100);
 	}
-	for (size_t i = 0; i < w->count; i++)
-		for (size_t k = 0; k < sizeof(zones) / sizeof(zones[0]); k++)
-			if (strcmp(w->text[i], zones[k].name) == 0) {
-				int z = zones[k].hhmm;
+	/* the first word of capitals decides, "(PST)" as well as "PST" */
+	for (size_t i = 0; i < w->count; i++) {
+		size_t n = capitals(w->text[i], &name);
 
-				return z / 100 * 60 + z % 100;
-			}
+		for (size_t k = 0; n > 0 && k < sizeof(zones) / sizeof(zones[0]); k++)
+			if (strlen(zones[k].name) == n &&
+			    memcmp(name, zones[k].name, n) == 0)
+				return zones[k].hhmm / 100 * 60 +
+				    zones[k].hhmm % 100;
+		if (n > 0)
+			return 0;
+	}
 	return 0;
 }
 

@@ -217,10 +217,8 @@ has_encoded(struct span s)
 	return false;
 }
 
-/* RFC 5891 A-labels, in lower case; dots of other scripts are dots (RFC 3490
- * 3.1). What can not be converted stays. false: no memory */
-static bool
-to_ascii(struct arena *a, struct span *s)
+bool
+host_to_ascii(struct arena *a, struct span *s)
 {
 	static const char *const dots[] = { "\xe3\x80\x82", "\xef\xbc\x8e",
 		"\xef\xbd\xa1" };
@@ -301,7 +299,7 @@ uri_to_domain(struct arena *a, struct span uri, const struct uri_rules *rules,
 		return false;
 	/* what a browser would look up; a name left in UTF-8 would be a link
 	 * that no list is asked about */
-	if (!to_ascii(a, &s))
+	if (!host_to_ascii(a, &s))
 		return false;
 	*ret_host = *ret_domain = s;
 	if (is_ip(s))

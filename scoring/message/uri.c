@@ -3,32 +3,18 @@
  * One URI can have several; each is matched by rules.
  */
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/ascii.h"
-#include "base/buf.h"
-#include "scoring/message/views.h"
+#include "scoring/message/uri_forms.h"
 
 enum {
 	MAX_REDIRECTS = 20,	/* URIs found inside URIs, of one */
 	MAX_FORMS = 200,	/* canonical forms of one */
 };
 
-struct forms {
-	struct arena *arena;
-	const struct uri_rules *rules;
-	/* what is still to be read (and is itself a form), then the forms */
-	struct span *uris, *forms;
-	size_t uri_count, form_count;
-	struct buf scratch;
-	bool wide;
-	bool failed;
-};
-
-static void
-add_form(struct forms *f, struct span s)
+void
+forms_add(struct forms *f, struct span s)
 {
 	s = arena_span(f->arena, s);
 	if (s.ptr == NULL)
@@ -47,8 +33,8 @@ add_uri(struct forms *f, struct span s)
 		f->uris[f->uri_count++] = s;
 }
 
-static void
-add_joined(struct forms *f, struct span proto, struct span host,
+void
+forms_add_joined(struct forms *f, struct span proto, struct span host,
     struct span rest)
 {
 	struct buf b;
@@ -57,7 +43,7 @@ add_joined(struct forms *f, struct span proto, struct span host,
 	buf_add_span(&b, proto);
 	buf_add_span(&b, host);
 	buf_add_span(&b, rest);
-	add_form(f, buf_span(&b));
+	forms_add(f, buf_span(&b));
 	buf_done(&b);
 }
 
@@ -92,125 +78,6 @@ tidy(struct arena *a, struct span s)
 		if (out[i] != '\r')
 			out[start + s.len++] = out[i];
 	return s;
-}
-
-/* %XX of printable characters decoded; what must not stand in a URI as
- * itself becomes %xx. */
-static void
-percent_decode(struct buf *out, struct span s, bool wide)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-		int hi, lo;
-
-		if (c == '%' && i + 2 < s.len &&
-		    (hi = ascii_hex_value(s.ptr[i + 1])) >= 0 &&
-		    (lo = ascii_hex_value(s.ptr[i + 2])) >= 0) {
-			int v = hi << 4 | lo;
-
-			if (v > 0x20 && v < 0x7F)
-				buf_add_char(out, (char)v);
-			else
-				buf_add(out, s.ptr + i, 3);
-			i += 2;
-		} else if (wide && c >= 0x80) {
-			/* U+0080..U+00FF as one byte, others as they are */
-			if ((c == 0xC2 || c == 0xC3) && i + 1 < s.len) {
-				unsigned v = (c & 3u) << 6 |
-				    ((unsigned char)s.ptr[++i] & 0x3F);
-
-				buf_printf(out, "%%%02x", v);
-			} else {
-				buf_add_char(out, (char)c);
-			}
-		} else if (c <= 0x20 || c >= 0x7F || c == '"' || c == '%' ||
-		    c == '<' || c == '>') {
-			buf_add_char(out, '%');
-			buf_add_char(out, hex[c >> 4]);
-			buf_add_char(out, hex[c & 15]);
-		} else {
-			buf_add_char(out, (char)c);
-		}
-	}
-}
-
-static bool
-has_percent(struct span s)
-{
-	for (size_t i = 0; i + 2 < s.len; i++)
-		if (s.ptr[i] == '%' && ascii_hex_value(s.ptr[i + 1]) >= 0 &&
-		    ascii_hex_value(s.ptr[i + 2]) >= 0)
-			return true;
-	return false;
-}
-
-struct span
-uri_percent_decoded(struct arena *a, struct span s)
-{
-	struct buf b;
-	struct span ret;
-
-	if (!has_percent(s))
-		return s;
-	buf_init(&b, (size_t)16 * URI_MAX_BYTES);
-	percent_decode(&b, s, false);
-	ret = arena_span(a, buf_span(&b));
-	buf_done(&b);
-	return ret;
-}
-
-/* "&#65;" and "&#x41;" of printable characters, and the full stops of other
- * scripts; 0: none here. *ret_len is the length of the reference. */
-static char
-char_reference(struct span s, size_t *ret_len)
-{
-	size_t i = 2, digits;
-	unsigned long n = 0;
-	bool hex, zeros;
-
-	if (s.len < 4 || s.ptr[0] != '&' || s.ptr[1] != '#')
-		return 0;
-	hex = (s.ptr[2] | 0x20) == 'x';
-	i += hex;
-	zeros = s.ptr[i] == '0';
-	while (i < s.len && s.ptr[i] == '0')
-		i++;
-	for (digits = 0; i < s.len && digits < 6; i++, digits++) {
-		int d = ascii_hex_value(s.ptr[i]);
-
-		if (d < 0 || (!hex && d > 9))
-			break;
-		n = n * (hex ? 16 : 10) + (unsigned long)d;
-	}
-	if (digits == 0 || i >= s.len || s.ptr[i] != ';')
-		return 0;
-	*ret_len = i + 1;
-	if (!zeros && (n == 0x3002 || n == 0xFF0E || n == 0xFF61 ||
-	    (hex && n == 0x2E)))
-		return '.';
-	/* SpamAssassin knows &#x21; to &#x29; and &#x30; to &#x7e; only */
-	if (hex && (s.ptr[2] == 'X' || digits != 2 || n == 0x20 ||
-	    (n >= 0x2A && n <= 0x2F)))
-		return 0;
-	return n >= 33 && n <= 126 ? (char)n : 0;
-}
-
-static void
-decode_references(struct buf *b, struct span s)
-{
-	for (size_t i = 0; i < s.len;) {
-		size_t n;
-		char c = s.ptr[i] == '&' ? char_reference(span_from(s, i), &n) : 0;
-
-		if (c != 0) {
-			buf_add_char(b, c);
-			i += n;
-		} else {
-			buf_add_char(b, s.ptr[i++]);
-		}
-	}
 }
 
 /* Length of "http:" or "https:", 0: neither */
@@ -272,8 +139,8 @@ normalize(struct forms *f, struct span uri)
 	if (s.ptr == NULL)
 		return s;
 	buf_reset(b);
-	if (has_percent(s))
-		percent_decode(b, s, f->wide);
+	if (uri_has_percent(s))
+		uri_percent_decode(b, s, f->wide);
 	else
 		buf_add_span(b, s);
 	s = buf_span(b);
@@ -301,7 +168,7 @@ normalize(struct forms *f, struct span uri)
 	s = arena_span(f->arena, s);
 	if (s.ptr != NULL && memmem(s.ptr, s.len, "&#", 2) != NULL) {
 		buf_reset(b);
-		decode_references(b, s);
+		uri_decode_references(b, s);
 		s = arena_span(f->arena, buf_span(b));
 	}
 	return s;
@@ -318,10 +185,10 @@ read_mail(struct forms *f, struct span s)
 
 		n = span_find(host, '?');
 		if (n > 0 && n < host.len)
-			add_form(f, span_of(s.ptr, at + 1 + n));
+			forms_add(f, span_of(s.ptr, at + 1 + n));
 		n = find_any(host, "?&");
 		if (n > 0 && n < host.len && host.ptr[n] == '&')
-			add_form(f, span_of(s.ptr, at + 1 + n));
+			forms_add(f, span_of(s.ptr, at + 1 + n));
 	}
 	if (memmem(s.ptr, s.len, "%20", 3) != NULL) {
 		t = span_istarts(s, "mailto:") ? span_from(s, 7) : s;
@@ -331,7 +198,7 @@ read_mail(struct forms *f, struct span s)
 		if (at > 0 && at < t.len) {
 			n = find_any(span_from(t, at + 1), "?&%");
 			if (n > 0)
-				add_joined(f, SPAN_LIT("mailto:"),
+				forms_add_joined(f, SPAN_LIT("mailto:"),
 				    span_of(t.ptr, at + 1 + n), SPAN_LIT(""));
 		}
 	}
@@ -346,17 +213,12 @@ read_mail(struct forms *f, struct span s)
 			continue;
 		n = span_find(span_from(t, at + 1), '>');
 		if (n > 0 && at + 1 + n < t.len) {
-			add_joined(f, SPAN_LIT("mailto:"),
+			forms_add_joined(f, SPAN_LIT("mailto:"),
 			    span_of(t.ptr, at + 1 + n), SPAN_LIT(""));
 			return;
 		}
 	}
 }
-
-/* "http://host:80/path" and its pieces */
-struct web {
-	struct span proto, auth, host, rest, port;
-};
 
 static bool
 split_web(struct span s, struct web *w)
@@ -392,24 +254,17 @@ split_web(struct span s, struct web *w)
 	return true;
 }
 
-static bool
-is_word(char c)
-{
-	return (c >= '0' && c <= '9') || c == '_' ||
-	    ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-/* A form without the port when that is the scheme's own */
-static void
-drop_port(struct forms *f, const struct web *w)
+/* What follows the host, without the port when that is the scheme's own */
+static struct span
+without_port(const struct web *w)
 {
 	const char *own = span_is(w->proto, "http://") ? "80" : "443";
 	size_t n = strlen(own) + 1;
 
 	if (w->port.len < n - 1 || memcmp(w->port.ptr, own, n - 1) != 0 ||
-	    (n < w->rest.len && is_word(w->rest.ptr[n])))
-		return;
-	add_joined(f, w->proto, w->host, span_from(w->rest, n));
+	    (n < w->rest.len && (ascii_is_alnum(w->rest.ptr[n]) || w->rest.ptr[n] == '_')))
+		return w->rest;
+	return span_from(w->rest, n);
 }
 
 /* A URI inside the URI: where a redirector leads */
@@ -449,170 +304,45 @@ find_redirect(struct forms *f, const struct web *w)
 	}
 }
 
-static void
-add_ip(struct forms *f, const struct web *w, uint64_t n)
+static struct span
+ascii_lower_copy(struct arena *a, struct span s)
 {
-	char text[24], hex[20];
-	unsigned long v;
+	char *p = arena_memdup(a, s.ptr, s.len);
 
-	/* of more than 32 bits the first are taken */
-	snprintf(hex, sizeof(hex), "%08llx", (unsigned long long)n);
-	hex[8] = '\0';
-	v = strtoul(hex, NULL, 16);
-	snprintf(text, sizeof(text), "%lu.%lu.%lu.%lu", v >> 24 & 255,
-	    v >> 16 & 255, v >> 8 & 255, v & 255);
-	add_joined(f, w->proto, span_cstr(text), w->rest);
-}
-
-/* One number of an address, decimal, octal or hexadecimal; false: none */
-static bool
-read_octet(struct span s, uint64_t *ret_value)
-{
-	bool hex = s.len > 2 && s.ptr[0] == '0' && (s.ptr[1] | 0x20) == 'x';
-	bool octal = !hex && s.len > 1 && s.ptr[0] == '0';
-	size_t zeros = 0;
-	uint64_t n = 0;
-
-	if (s.len == 0)
-		return false;
-	for (size_t i = hex ? 2 : 0; i < s.len; i++) {
-		int d = ascii_hex_value(s.ptr[i]);
-
-		if (d < 0 || (!hex && d > 9))
-			return false;
-		if (n < UINT64_MAX / 16 - 16)
-			n = n * (hex ? 16 : 10) + (uint64_t)d;
-	}
-	if (octal) {
-		while (zeros + 1 < s.len && s.ptr[zeros] == '0')
-			zeros++;
-		s = span_from(s, zeros);
-		/* up to 377, or two digits from 4 to 7 on */
-		if (s.len <= (s.ptr[0] <= '3' ? 3u : 2u)) {
-			uint64_t o = 0;
-			size_t i = 0;
-
-			for (; i < s.len && s.ptr[i] < '8'; i++)
-				o = o * 8 + (uint64_t)(s.ptr[i] - '0');
-			if (i == s.len)
-				n = o;
-		}
-	}
-	*ret_value = n;
-	return true;
-}
-
-static bool
-is_digits(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.ptr[i] < '0' || s.ptr[i] > '9')
-			return false;
-	return s.len != 0;
-}
-
-/* Hosts that are addresses in disguise, and hosts that are one word */
-static void
-read_host(struct forms *f, const struct web *w, struct span named)
-{
-	struct span h = w->host, rest = h, part[4];
-	uint64_t v[4];
-	int n = 0;
-	char text[100];
-
-	while (n < 4) {
-		size_t k = n < 3 ? span_find(rest, '.') : rest.len;
-
-		part[n] = span_of(rest.ptr, k);
-		if (!read_octet(part[n], &v[n]) || (n < 3 && k == rest.len))
-			break;
-		rest = span_from(rest, k + 1);
-		n++;
-	}
-	if (n == 4) {
-		size_t at = 0;
-
-		/* SpamAssassin drops a zero altogether: "127...1" */
-		for (int i = 0; i < 4; i++) {
-			if (v[i] != 0)
-				at += (size_t)snprintf(text + at,
-				    sizeof(text) - at, "%llu",
-				    (unsigned long long)v[i]);
-			if (i < 3)
-				text[at++] = '.';
-		}
-		text[at] = '\0';
-		add_joined(f, w->proto, span_cstr(text), w->rest);
-	} else if (h.len > 2 && h.ptr[0] == '0' && (h.ptr[1] | 0x20) == 'x' &&
-	    read_octet(h, &v[0])) {
-		uint64_t low = 0;
-		size_t from = h.len > 10 ? h.len - 8 : 2;
-
-		/* the last eight digits count */
-		for (size_t i = from; i < h.len; i++)
-			low = low << 4 | (uint64_t)ascii_hex_value(h.ptr[i]);
-		add_ip(f, w, low);
-	} else if (is_digits(h)) {
-		uint64_t dec = 0;
-
-		for (size_t i = 0; i < h.len; i++)
-			if (__builtin_mul_overflow(dec, 10, &dec) ||
-			    __builtin_add_overflow(dec,
-				(uint64_t)(h.ptr[i] - '0'), &dec))
-				dec = UINT64_MAX;
-		add_ip(f, w, dec);
-	} else if (span_is(w->proto, "http://") && w->auth.len == 0 &&
-	    !span_is(named, "localhost") &&
-	    (w->port.len == 0 || span_is(w->port, "80"))) {
-		struct span word = named;
-
-		/* browsers try www.word.com */
-		if (word.len > 4 && memcmp(word.ptr, "www.", 4) == 0)
-			word = span_from(word, 4);
-		if (word.len != 0 && memchr(word.ptr, '.', word.len) == NULL &&
-		    !domain_is_valid(named, f->rules)) {
-			struct buf b;
-
-			buf_init(&b, (size_t)2 * URI_MAX_BYTES);
-			buf_add_str(&b, "www.");
-			buf_add_span(&b, word);
-			buf_add_str(&b, ".com");
-			add_joined(f, w->proto, buf_span(&b), w->rest);
-			buf_done(&b);
-		}
-	}
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_word(c) && c != '_';
+	for (size_t i = 0; p != NULL && i < s.len; i++)
+		p[i] = ascii_lower(p[i]);
+	return span_of(p, s.len);
 }
 
 static void
 read_web(struct forms *f, struct web *w)
 {
-	struct span h, named;
-	char *copy = arena_memdup(f->arena, w->host.ptr, w->host.len), *low;
+	struct span h, named = ascii_lower_copy(f->arena, w->host), low = named,
+		       bare = without_port(w);
+	char *copy = arena_memdup(f->arena, w->host.ptr, w->host.len);
 	size_t n = 0;
 
-	low = arena_memdup(f->arena, w->host.ptr, w->host.len);
-	if (copy == NULL || low == NULL) {
+	if (copy == NULL || named.ptr == NULL ||
+	    !host_to_ascii(f->arena, &named)) {
 		f->failed = true;
 		return;
 	}
-	if (w->port.len != 0)
-		drop_port(f, w);
-	for (size_t i = 0; i < w->host.len; i++) {
-		if (low[i] >= 'A' && low[i] <= 'Z')
-			low[i] = (char)(low[i] | 0x20);
-		if ((unsigned char)copy[i] > 0x20)
-			copy[n++] = copy[i];
-	}
-	named = span_of(low, w->host.len);
-	if (n != w->host.len) {
-		w->host = span_of(copy, n);
-		add_joined(f, w->proto, w->host, w->rest);
+	if (bare.len != w->rest.len)
+		forms_add_joined(f, w->proto, w->host, bare);
+	if (!span_eq(named, low)) {
+		/* of another script: as DNS knows it */
+		forms_add_joined(f, w->proto, named, w->rest);
+		if (bare.len != w->rest.len)
+			forms_add_joined(f, w->proto, named, bare);
+		w->host = named;
+	} else {
+		for (size_t i = 0; i < w->host.len; i++)
+			if ((unsigned char)copy[i] > 0x20)
+				copy[n++] = copy[i];
+		if (n != w->host.len) {
+			w->host = span_of(copy, n);
+			forms_add_joined(f, w->proto, w->host, w->rest);
+		}
 	}
 	find_redirect(f, w);
 	h = w->host;
@@ -620,16 +350,16 @@ read_web(struct forms *f, struct web *w)
 	if (n > 0 && n < h.len) {
 		h = span_from(h, n + 1);
 		w->host = h;
-		add_joined(f, w->proto, h, w->rest);
+		forms_add_joined(f, w->proto, h, w->rest);
 	}
 	/* text around it: "see http://example.org!!" */
-	for (n = h.len; n > 0 && !is_alnum(h.ptr[n - 1]);)
+	for (n = h.len; n > 0 && !ascii_is_alnum(h.ptr[n - 1]);)
 		n--;
 	if (n != h.len) {
 		w->host.len = n;
-		add_joined(f, w->proto, w->host, w->rest);
+		forms_add_joined(f, w->proto, w->host, w->rest);
 	}
-	read_host(f, w, named);
+	forms_read_host(f, w, named);
 }
 
 static void
@@ -653,7 +383,7 @@ read_uri(struct forms *f, struct span uri)
 		return;
 	}
 	if (!span_eq(s, uri))
-		add_form(f, s);
+		forms_add(f, s);
 	if (split_web(s, &w))
 		read_web(f, &w);
 }

@@ -78,6 +78,10 @@ struct text_uri {
 bool text_uri_next(struct span line, size_t *at, const struct uri_rules *rules,
     struct text_uri *ret_uri);
 
+/* RFC 5891 A-labels, in lower case; dots of other scripts are dots (RFC 3490
+ * 3.1). What can not be converted stays. false: no memory */
+bool host_to_ascii(struct arena *a, struct span *host);
+
 bool uri_tld_is_valid(const struct uri_rules *rules, struct span tld);
 
 #endif

@@ -77,7 +77,7 @@ header_find_host(struct eval_context *c, struct span s)
 			continue;
 		end = host_at(c, s, at + 1, &fresh);
 		if (end > 0 && host_is_fqdn(span_of(s.ptr + at + 1,
-				end - at - 1), false))
+				end - at - 1), true))
 			return span_of(s.ptr + at + 1, end - at - 1);
 		if (end > 0)
 			break;
@@ -86,7 +86,7 @@ header_find_host(struct eval_context *c, struct span s)
 		end = host_at(c, s, i, &checked);
 		if (end == 0)
 			continue;
-		if (host_is_fqdn(span_of(s.ptr + i, end - i), false))
+		if (host_is_fqdn(span_of(s.ptr + i, end - i), true))
 			return span_of(s.ptr + i, end - i);
 		i = end - 1;
 	}

@@ -80,6 +80,12 @@ test_text(void)
 		{ "see (http://a.example/x)", "http://a.example/x" },
 		{ "http://a.example/(x)", "http://a.example/(x" },
 		{ "HTTPS://A.example", "HTTPS://A.example" },
+		{ "http://\xc3\xbc.example/\xc3\xbc x",
+		    "http://xn--tda.example/\xc3\xbc http://\xc3\xbc.example/\xc3\xbc" },
+		{ "http://\xc3\x9c\xe3\x80\x82" "example:80/ x",
+		    "http://xn--tda.example/ http://xn--tda.example:80/ "
+		    "http://\xc3\x9c\xe3\x80\x82" "example/ "
+		    "http://\xc3\x9c\xe3\x80\x82" "example:80/" },
 		{ "www.a.example here", "http://www.a.example" },
 		{ "at a.example now", "http://a.example" },
 		{ "at a.example, now", "" },

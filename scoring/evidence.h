@@ -51,6 +51,7 @@ struct spf_evidence {
 	const char *scope;	 /* "mfrom" or "helo" */
 	const char *explanation; /* RFC 7208 6.2, NULL when none */
 	const char *reason;	 /* one phrase: matched mechanism or the fault */
+	bool secure;		 /* the record's answer: DNSSEC AD */
 };
 
 /* RFC 6376, one a signature in order of appearance */

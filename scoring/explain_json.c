@@ -141,6 +141,7 @@ spf_json(struct writer *w, const struct spf_evidence *s)
 	put_str(w, o, "scope", s->scope);
 	put_str(w, o, "explanation", s->explanation);
 	put_str(w, o, "reason", s->reason);
+	put(w, o, "dnssec", json_boolean(s->secure));
 	return o;
 }
 
@@ -154,6 +155,7 @@ dkim_json(struct writer *w, const struct dkim_evidence *d)
 	put_str(w, o, "selector", d->selector);
 	put_str(w, o, "reason", d->reason);
 	put(w, o, "aligned", json_boolean(d->aligned));
+	put(w, o, "dnssec", json_boolean(d->secure));
 	return o;
 }
 
@@ -174,6 +176,7 @@ auth_json(struct writer *w, const struct evidence *e)
 	x = json_object();
 	put_result(w, x, &e->iprev.check, e->iprev.result);
 	put_str(w, x, "name", e->iprev.name);
+	put(w, x, "dnssec", json_boolean(e->iprev.secure));
 	put(w, o, "iprev", x);
 
 	x = json_object();
@@ -181,6 +184,7 @@ auth_json(struct writer *w, const struct evidence *e)
 	put_str(w, x, "domain", e->dmarc.domain);
 	put_str(w, x, "policy", e->dmarc.policy);
 	put_str(w, x, "reason", e->dmarc.reason);
+	put(w, x, "dnssec", json_boolean(e->dmarc.secure));
 	put(w, o, "dmarc", x);
 
 	x = json_object();

@@ -560,6 +560,8 @@ spf_check_host(const struct spf_query *q, struct dns_session *dns,
 		why = "no SPF record";
 	}
 	e->result = result;
+	/* asked and answered before: this is a look, no lookup */
+	e->secure = dns_lookup(dns, domain, DNS_TXT)->secure;
 	e->reason = why;
 	if (result == AUTH_FAIL)
 		e->explanation = explain(ev);

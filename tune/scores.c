@@ -42,6 +42,7 @@ struct work {
 	const struct scores_options *o;
 	struct scores_rule *rules;
 	double tag; /* the threshold that is tried */
+	double slope, offset; /* from scores out of fold to log-odds */
 	double quartile[2]; /* of the scores in force: ham's upper, spam's lower */
 	/* messages that are fitted to, their fold and score out of it */
 	uint32_t *rows;
@@ -314,7 +315,9 @@ static int
 fold_fit(struct work *w, unsigned without, double pull,
     struct fit_report *ret_report, struct error *err)
 {
-	const struct fit_options options = { 400, 1e-6 };
+	/* what only chooses between pulls and thresholds need not be exact */
+	const struct fit_options options = { 400,
+		without == FOLDS ? 1e-6 : 1e-2 };
 	struct fit_problem p = { 0, w->moving_count, w->sub_start,
 		w->sub_columns, w->sub_label, w->sub_weight, w->sub_fixed,
 		w->tag, w->current, w->lower, w->upper, w->l2 };
@@ -378,12 +381,46 @@ weights_even(struct work *w, const struct scores_report *r)
 	}
 }
 
-/* Do fit and scores in force both contradict the label? out: by a fit at even
- * cost, so that it is log-odds. */
+/* Scores out of fold as log-odds of spam at even cost (Platt): a message that
+ * nothing hits is far below the threshold, and yet may well be spam. Newton's
+ * method on two parameters; a little l2 keeps perfect separation finite. */
+static void
+odds_calibrate(struct work *w)
+{
+	double a = 1, b = 0;
+
+	for (int step = 0; step < 50; step++) {
+		double ga = 0.01 * a, gb = 0.01 * b, haa = 0.01, hab = 0, hbb = 0.01;
+		double det;
+
+		for (size_t i = 0; i < w->row_count; i++) {
+			double x = w->out[i] - w->tag, z = a * x + b;
+			double p = 1 / (1 + exp(-z));
+			double g = w->price[i] * (p - (w->label[i] > 0));
+			double h = w->price[i] * p * (1 - p);
+
+			ga += g * x;
+			gb += g;
+			haa += h * x * x;
+			hab += h * x;
+			hbb += h;
+		}
+		det = haa * hbb - hab * hab;
+		if (!(det > 1e-12))
+			break;
+		a -= fmax(-1, fmin(1, (hbb * ga - hab * gb) / det));
+		b -= fmax(-1, fmin(1, (haa * gb - hab * ga) / det));
+	}
+	w->slope = fmax(0, a);
+	w->offset = b;
+}
+
+/* Do fit and scores in force both contradict the label? */
 static bool
 is_doubted(const struct work *w, size_t i, double odds)
 {
-	double now = row_score(w, i, w->current), fitted = w->out[i] - w->tag;
+	double now = row_score(w, i, w->current);
+	double fitted = w->slope * (w->out[i] - w->tag) + w->offset;
 
 	return w->label[i] > 0 ? now <= w->quartile[0] && fitted < -odds :
 	    now >= w->quartile[1] && fitted > odds;
@@ -650,6 +687,7 @@ run(struct work *w, double *scores, struct scores_report *r,
 		rc = cross_validate(w, 2, err);
 	}
 	if (rc == 0) {
+		odds_calibrate(w);
 		r->suspects = suspects_mark(w);
 		rc = problem_make(w, r, err);
 	}
@@ -658,6 +696,7 @@ run(struct work *w, double *scores, struct scores_report *r,
 		rc = cross_validate(w, 2, err);
 	}
 	if (rc == 0) {
+		odds_calibrate(w);
 		weights_refine(w);
 		r->cv_before = cost_now(w);
 		rc = pull_choose(w, r, &cost, err);

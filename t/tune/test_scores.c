@@ -1,0 +1,227 @@
+/*
+ * What keeps a fit from harm: few hits, limits, signs, twins, wrong labels,
+ * one mailing, and that the same gives the same.
+ */
+#include <errno.h>
+
+#include "t/tune/rig.h"
+#include "tune/clean.h"
+#include "tune/scores.h"
+
+static struct ruleset *rs;
+
+static const char RULES[] =
+    "header SIGN Subject =~ /a/\nscore SIGN 1\n"
+    "header SIGN_TWO Subject =~ /b/\nscore SIGN_TWO 1\n"
+    "header TWIN Subject =~ /b/\nscore TWIN 0.5\n"
+    "header USUAL Subject =~ /c/\nscore USUAL 1\n"
+    "header FORGED Subject =~ /d/\nscore FORGED -0.5\n"
+    "header HARD Subject =~ /e/\ntflags HARD nice\nscore HARD -0.1\n"
+    "header RARE Subject =~ /f/\nscore RARE 3\n"
+    "header OWN Subject =~ /g/\ntflags OWN userconf\nscore OWN 50\n"
+    "header ALONE Subject =~ /h/\ntflags ALONE spamscore_reject\nscore ALONE 1000\n"
+    "header OFF Subject =~ /i/\nscore OFF 0\n";
+
+static bool
+odds(double p)
+{
+	return rig_uniform() < p;
+}
+
+/* flip: this share of the labels is wrong, and their messages are in list */
+static void
+fill(struct tune_set *s, unsigned count, double flip, bool *ret_wrong)
+{
+	tune_set_init(s, rs, 0);
+	for (unsigned i = 0; i < count; i++) {
+		bool spam = i % 2 != 0, two = odds(spam ? 0.6 : 0.002);
+		const char *hits[16];
+		char name[32];
+		size_t n = 0;
+
+		if (odds(spam ? 0.7 : 0.003))
+			hits[n++] = "SIGN";
+		if (two)
+			hits[n++] = "SIGN_TWO";
+		if (two && i % 50 != 0)
+			hits[n++] = "TWIN";
+		if (odds(0.5))
+			hits[n++] = "USUAL";
+		if (odds(spam ? 0.3 : 0.1))
+			hits[n++] = "FORGED";
+		if (odds(spam ? 0.01 : 0.6))
+			hits[n++] = "HARD";
+		if (i < 4)
+			hits[n++] = "RARE";
+		if (odds(spam ? 0.2 : 0))
+			hits[n++] = "OWN";
+		if (i == 9)
+			hits[n++] = "ALONE";
+		if (odds(spam ? 0.5 : 0.01))
+			hits[n++] = "OFF";
+		hits[n] = NULL;
+		snprintf(name, sizeof(name), "m%u", i);
+		if (ret_wrong != NULL)
+			ret_wrong[i] = odds(flip);
+		rig_add(s, rs, ret_wrong != NULL && ret_wrong[i] ? !spam : spam,
+		    1700000000 + i * 1000, (i + 1) * 0x9E3779B97F4A7C15u, name,
+		    hits);
+	}
+	tune_set_order(s);
+}
+
+static const struct scores_options options = { .ham_cost = 50, .tag = 5,
+	.margin = 0.5, .min_hits = 5, .seed = 1 };
+
+static int
+fit(struct tune_set *s, double *scores, struct scores_rule *rules,
+    struct scores_report *report, struct error *err)
+{
+	struct clean_options o = { 0.2, 0 };
+	struct clean_report clean;
+
+	clean_run(s, &o, &clean);
+	return scores_fit(s, &options, scores, rules, report, err);
+}
+
+static size_t
+number(const char *name)
+{
+	return (size_t)ruleset_find(rs, name);
+}
+
+static void
+test_limits(void)
+{
+	double scores[16], again[16];
+	struct scores_rule rules[16];
+	struct scores_report r;
+	struct tune_set s;
+	struct error err;
+
+	fill(&s, 1000, 0, NULL);
+	tap_is_int(fit(&s, scores, rules, &r, &err), 0, "scores_fit");
+	tap_ok(r.cv_after < r.cv_before, "cost %.3f becomes %.3f", r.cv_before,
+	    r.cv_after);
+	tap_ok(scores[number("SIGN")] > 1.5, "a sign of spam: %.3f",
+	    scores[number("SIGN")]);
+	tap_ok(scores[number("SIGN")] <= r.tag - options.margin, "not by itself");
+	tap_ok(scores[number("SIGN_TWO")] + scores[number("TWIN")] <=
+		r.tag - options.margin + 1e-9, "nor two that are one fact: %.3f and %.3f",
+	    scores[number("SIGN_TWO")], scores[number("TWIN")]);
+	tap_ok(rules[number("TWIN")].why == SCORES_TWIN &&
+		scores[number("TWIN")] == 0.5 &&
+		rules[number("TWIN")].twin == number("SIGN_TWO"),
+	    "of twins the larger moves");
+	tap_ok(scores[number("USUAL")] >= 0 && scores[number("USUAL")] < 0.8,
+	    "what says nothing falls, but not below 0: %.3f",
+	    scores[number("USUAL")]);
+	tap_ok(scores[number("FORGED")] == 0, "a bonus that spam earns goes: %.3f",
+	    scores[number("FORGED")]);
+	tap_ok(scores[number("HARD")] < -0.5, "nice: a bonus may grow: %.3f",
+	    scores[number("HARD")]);
+	tap_ok(scores[number("RARE")] == 3 &&
+		rules[number("RARE")].why == SCORES_FEW_HITS, "too few hits");
+	tap_ok(scores[number("OWN")] == 50 && scores[number("ALONE")] == 1000 &&
+		scores[number("OFF")] == 0, "what is not the tuner's");
+	tap_ok(r.tag > 3 && r.tag <= 5, "the threshold stays above a rule that keeps "
+	    "its 3 points: %.2f", r.tag);
+	tap_ok(rules[number("SIGN")].so > 0.9 &&
+		rules[number("SIGN")].so_low < rules[number("SIGN")].so &&
+		rules[number("SIGN")].so_high >= rules[number("SIGN")].so,
+	    "S/O %.3f (%.3f .. %.3f)", rules[number("SIGN")].so,
+	    rules[number("SIGN")].so_low, rules[number("SIGN")].so_high);
+	tune_set_done(&s);
+
+	rig_state = 11;
+	fill(&s, 1000, 0, NULL);
+	memset(again, 0x55, sizeof(again));
+	fit(&s, again, rules, &r, &err);
+	tune_set_done(&s);
+	rig_state = 11;
+	fill(&s, 1000, 0, NULL);
+	fit(&s, scores, rules, &r, &err);
+	tap_ok(memcmp(scores, again, 10 * sizeof(scores[0])) == 0,
+	    "the same to the last digit again");
+	tune_set_done(&s);
+}
+
+static void
+test_wrong_labels(void)
+{
+	enum { COUNT = 2000 };
+	static bool wrong[COUNT];
+	double clean[16], flipped[16];
+	struct scores_rule rules[16];
+	struct scores_report r;
+	size_t right = 0, suspects = 0;
+	struct tune_set s, truth;
+	struct error err;
+	unsigned lost = 0, missed = 0, missed_clean = 0;
+
+	fill(&truth, COUNT, 0, NULL);
+	fit(&truth, clean, rules, &r, &err);
+	for (size_t i = 0; i < truth.count; i++)
+		missed_clean += truth.messages[i].spam && tune_set_score(&truth,
+		    &truth.messages[i], clean) < r.tag;
+	fill(&s, COUNT, 0.05, wrong);
+	tap_is_int(fit(&s, flipped, rules, &r, &err), 0, "one label in twenty wrong");
+	for (size_t i = 0; i < s.count; i++)
+		if (s.messages[i].use == TUNE_SUSPECT) {
+			suspects++;
+			right += wrong[atoi(s.messages[i].name + 1)];
+		}
+	tap_ok(suspects == r.suspects && suspects > 4 &&
+		right * 10 >= suspects * 9, "%zu doubted, %zu of them rightly",
+	    suspects, right);
+	for (size_t i = 0; i < truth.count; i++) {
+		const struct tune_message *m = &truth.messages[i];
+		bool over = tune_set_score(&truth, m, flipped) >= r.tag;
+
+		lost += !m->spam && over;
+		missed += m->spam && !over;
+	}
+	tap_ok(lost <= 3, "%u of 1,000 good ones lost", lost);
+	tap_ok(missed <= missed_clean + 200, "%u spam missed, %u with right labels",
+	    missed, missed_clean);
+	tune_set_done(&s);
+	tune_set_done(&truth);
+}
+
+static void
+test_too_little(void)
+{
+	double scores[16];
+	struct scores_rule rules[16];
+	struct scores_report r;
+	struct tune_set s;
+	struct error err;
+
+	fill(&s, 30, 0, NULL);
+	tap_is_int(fit(&s, scores, rules, &r, &err), -ENODATA, "thirty messages");
+	tune_set_done(&s);
+	tune_set_init(&s, rs, 0);
+	tap_is_int(fit(&s, scores, rules, &r, &err), -ENODATA, "none");
+	tune_set_done(&s);
+	/* no rule hits anything */
+	tune_set_init(&s, rs, 0);
+	for (unsigned i = 0; i < 200; i++)
+		rig_add(&s, rs, i % 2 != 0, 1700000000 + i,
+		    (i + 1) * 0x9E3779B97F4A7C15u, "x", NULL);
+	tune_set_order(&s);
+	tap_is_int(fit(&s, scores, rules, &r, &err), 0, "no hits");
+	tap_ok(r.rules == 0 && r.moved == 0 && scores[number("SIGN")] == 1,
+	    "then nothing moves");
+	tune_set_done(&s);
+}
+
+int
+main(void)
+{
+	rs = rig_rules(RULES);
+	test_limits();
+	test_wrong_labels();
+	test_too_little();
+	ruleset_unref(rs);
+	return tap_done();
+}

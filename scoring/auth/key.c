@@ -59,9 +59,11 @@ dkim_key_reduce(struct buf *out, const struct tags *t)
 
 		if (value.ptr == NULL)
 			continue;
-		buf_printf(out, "%s%s=", i > 0 ? ";" : "", names[i]);
+		buf_printf(out, "%s=", names[i]);
+		/* space counts for nothing in base64 alone */
 		for (size_t k = 0; k < value.len; k++)
-			if (!span_is_wsp(value.ptr[k]))
+			if (names[i][0] != 'p' || !span_is_wsp(value.ptr[k]))
 				buf_add_char(out, value.ptr[k]);
+		buf_add_char(out, ';');
 	}
 }

@@ -5,6 +5,7 @@
 #include "scoring/auth/auth.h"
 #include "scoring/auth/canon.h"
 #include "scoring/auth/dmarc.h"
+#include "scoring/auth/key.h"
 #include "scoring/auth/spf_record.h"
 #include "scoring/auth/tags.h"
 
@@ -18,6 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sealed_result *list;
 	struct dmarc_record dmarc;
 	struct spf_record spf;
+	struct dkim_key key;
 	struct tags tags;
 	size_t n;
 	struct buf out;
@@ -33,6 +35,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			EVP_PKEY_free(canon_key_decode(v, CANON_KEY_RSA));
 			EVP_PKEY_free(canon_key_decode(v, CANON_KEY_ED25519));
 		}
+	if (dkim_key_parse(text, &key) == NULL) {
+		struct dkim_key less;
+
+		/* the reduced record is the same key */
+		buf_init(&out, size + 64);
+		dkim_key_reduce(&out, &key.tags);
+		if (out.failed || dkim_key_parse(buf_span(&out), &less) != NULL ||
+		    less.kind != key.kind || less.test != key.test ||
+		    less.strict != key.strict || !span_eq(less.p,
+			tags_squeeze(a, key.p)))
+			__builtin_trap();
+		buf_done(&out);
+	}
 	if (dmarc_record_parse(text, &dmarc) && dmarc.pct > 100)
 		__builtin_trap();
 	spf_record_parse(a, text, &spf);

@@ -10,7 +10,7 @@
 #include "cli/svg.h"
 #include "cli/tune.h"
 
-enum { BINS = 60, SHOWN = 30 };
+enum { POINTS = 140, SHOWN = 30 };
 
 static size_t
 items_make(const struct tuning *t, const double *scores,
@@ -28,27 +28,26 @@ items_make(const struct tuning *t, const double *scores,
 	return n;
 }
 
-/* One curve of shares a bin; what lies outside is in the outermost. */
+/* What would be lost of ham, missed of spam, were the threshold at x: the
+ * share of ham at or above it, of spam below it */
 static void
 draw_shares(FILE *f, double x0, const struct metrics_item *items, size_t n,
     bool spam, double low, double high, char class)
 {
-	double bins[BINS] = { 0 }, total = 0;
+	double total = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (items[i].spam == spam) {
-			double at = (items[i].score - low) / (high - low) * BINS;
-
-			bins[at < 0 ? 0 : at >= BINS ? BINS - 1 : (int)at]++;
-			total++;
-		}
+		total += items[i].spam == spam;
 	fprintf(f, "<path class='%c' d='", class);
-	for (int b = 0; b < BINS && total > 0; b++) {
-		double y = SVG_TOP + SVG_SIZE * (1 - svg_at_log(bins[b] / total));
+	for (int b = 0; b <= POINTS && total > 0; b++) {
+		double at = low + (high - low) * b / POINTS, share = 0;
 
-		fprintf(f, "%c%.1f %.1fh%.1f", b == 0 ? 'M' : 'L',
-		    x0 + SVG_SIZE * (double)b / BINS, y,
-		    (double)SVG_SIZE / BINS);
+		for (size_t i = 0; i < n; i++)
+			share += items[i].spam == spam &&
+			    (items[i].score >= at) != spam;
+		fprintf(f, "%c%.1f %.1f", b == 0 ? 'M' : 'L',
+		    x0 + SVG_SIZE * (double)b / POINTS,
+		    SVG_TOP + SVG_SIZE * (1 - svg_at_log(share / total)));
 	}
 	fprintf(f, "'/>\n");
 }
@@ -65,12 +64,12 @@ static void
 draw_distributions(FILE *f, double x0, const struct tuning *t,
     struct metrics_item *items)
 {
-	const double low = -5, high = t->thresholds_after.reject + 5;
+	const double low = -10, high = t->thresholds_after.reject + 5;
 	static const char *const names[] = { "ham before", "ham after",
 		"spam before", "spam after" };
 	static const char classes[] = "hcpr";
 
-	svg_frame(f, x0, "Scores", "points", "share of ham, of spam");
+	svg_frame(f, x0, "Scores", "points", "ham at or above, spam below");
 	svg_grid_y(f, x0);
 	for (int p = (int)low; p <= high; p += 5) {
 		double x = x0 + SVG_SIZE * (p - low) / (high - low);
@@ -86,8 +85,8 @@ draw_distributions(FILE *f, double x0, const struct tuning *t,
 		draw_shares(f, x0, items, n, k >= 2, low, high, classes[k]);
 		fprintf(f, "<path class='%c' d='M%.1f %dh24'/><text x='%.1f' "
 			   "y='%d'>%s</text>\n", classes[k],
-		    x0 + SVG_SIZE - 120, SVG_TOP + 16 + 16 * k,
-		    x0 + SVG_SIZE - 90, SVG_TOP + 20 + 16 * k, names[k]);
+		    x0 + SVG_SIZE - 120, SVG_TOP + SVG_SIZE - 70 + 16 * k,
+		    x0 + SVG_SIZE - 90, SVG_TOP + SVG_SIZE - 66 + 16 * k, names[k]);
 	}
 	draw_threshold(f, x0, t->thresholds_after.tag, low, high);
 	draw_threshold(f, x0, t->thresholds_after.reject, low, high);

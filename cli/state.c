@@ -59,25 +59,23 @@ read_settings(const struct state_options *o, struct milter_settings *ms,
 	return EX_CONFIG;
 }
 
-int
-state_paths(struct state *s, const struct state_options *o)
+/* Paths, and settings that stay until settings_done() */
+static int
+settings_read(struct state *s, const struct state_options *o)
 {
-	struct arena *a = arena_new(16 << 20);
 	struct milter_settings ms;
-	struct scoring_settings ss;
 	int code;
 
-	*s = (struct state){ .fd = -1 };
-	if (a == NULL)
+	*s = (struct state){ .fd = -1, .arena = arena_new(16 << 20) };
+	if (s->arena == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
-	code = read_settings(o, &ms, &ss, a);
+	code = read_settings(o, &ms, &s->settings, s->arena);
 	if (code == EX_OK) {
 		snprintf(s->socket, sizeof(s->socket), "%s", ms.control_socket);
 		snprintf(s->db, sizeof(s->db), "%s/spamscore.db", ms.state_dir);
 		snprintf(s->model, sizeof(s->model), "%s/" MODEL_FILE,
 		    ms.state_dir);
-		s->label_rate = ms.label_rate;
-		s->feedback = feedback_model_of(&ss, s->model);
+		s->feedback = feedback_model_of(&s->settings, s->model);
 		if (o->db != NULL) {
 			const char *slash = strrchr(o->db, '/');
 
@@ -88,9 +86,31 @@ state_paths(struct state *s, const struct state_options *o)
 		}
 	}
 	milter_settings_done(&ms);
-	scoring_settings_done(&ss);
-	arena_free(a);
 	return code;
+}
+
+static void
+settings_done(struct state *s)
+{
+	if (s->arena != NULL)
+		scoring_settings_done(&s->settings);
+	arena_free(s->arena);
+	s->arena = NULL;
+}
+
+int
+state_paths(struct state *s, const struct state_options *o)
+{
+	int code = settings_read(s, o);
+
+	settings_done(s);
+	return code;
+}
+
+static double
+label_weight(void *context, const char *user)
+{
+	return scoring_label_weight(context, user);
 }
 
 static void
@@ -106,7 +126,7 @@ state_open(struct state *s, const struct state_options *o, bool writes)
 	struct store_options so = { .mode = writes ? STORE_WRITE : STORE_READ,
 		.busy_ms = 2000, .fault = print_fault };
 	struct error err;
-	int rc, code = state_paths(s, o);
+	int rc, code = settings_read(s, o);
 
 	if (code != EX_OK)
 		return code;
@@ -129,7 +149,8 @@ state_open(struct state *s, const struct state_options *o, bool writes)
 						EX_UNAVAILABLE, "%s", err.text);
 	/* the command's user answers for the rate */
 	s->context = (struct control_context){ .store = s->store,
-		.model = s->feedback };
+		.model = s->feedback, .label_weight = label_weight,
+		.weight_context = &s->settings };
 	return EX_OK;
 }
 
@@ -186,6 +207,7 @@ state_close(struct state *s, int code)
 		json_decref(answer);
 	}
 	store_close(s->store);
+	settings_done(s);
 	return code != EX_OK ? code : trained;
 }
 

@@ -31,8 +31,9 @@ struct state {
 	struct store *store;
 	struct control_context context;
 	char db[4096], model[4096], socket[4096];
-	int64_t label_rate;
 	struct feedback_model feedback; /* .path is model */
+	struct arena *arena;		/* of the settings */
+	struct scoring_settings settings;
 	bool learned;
 };
 

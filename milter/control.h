@@ -60,6 +60,9 @@ struct control_context {
 	struct store *store;	 /* NULL: not available */
 	struct feedback_model model; /* path NULL: it is not taught */
 	int64_t label_rate;	 /* of one user in an hour; 0: any */
+	/* of this user's labels; NULL: 1 */
+	double (*label_weight)(void *context, const char *user);
+	void *weight_context;
 	/* set where the filter taught itself: the model is trained within
 	 * AUTO_TRAIN_SEC; NULL: it never does */
 	atomic_bool *auto_learned;

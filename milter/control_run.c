@@ -102,6 +102,8 @@ run_learn(const struct control_context *c, const json_t *request,
 	if (class == NULL || k == 3 || r.user == NULL || r.source == NULL ||
 	    strlen(r.user) > MAX_USER || strlen(r.source) > MAX_USER)
 		return failure(EX_PROTOCOL, "learn needs class, user and source");
+	if (c->label_weight != NULL)
+		r.weight = c->label_weight(c->weight_context, r.user);
 	/* the filter's own; nobody else may count among it */
 	if (strcmp(r.source, FEEDBACK_AUTO) == 0)
 		return failure(EX_DATAERR, "the source \"" FEEDBACK_AUTO

@@ -353,6 +353,18 @@ good_client(void *context, const struct netaddr *client, int64_t when)
 		banfeed_confirm(l->server.banfeed, client, when);
 }
 
+static double
+label_weight(void *context, const char *user)
+{
+	struct life *l = context;
+	struct snapshot *current = server_snapshot(&l->server);
+	double weight = scoring_label_weight(engine_settings(current->engine),
+	    user);
+
+	snapshot_unref(current);
+	return weight;
+}
+
 static void
 start_control(struct life *l)
 {
@@ -362,6 +374,8 @@ start_control(struct life *l)
 		.model = feedback_model_of(
 		    engine_settings(l->server.current->engine), l->model_path),
 		.label_rate = ms->label_rate,
+		.label_weight = label_weight,
+		.weight_context = l,
 		.auto_learned = &l->server.auto_learned,
 		.model_changed = model_changed,
 		.changed_context = l,

@@ -97,7 +97,7 @@ feedback_learn(struct store *s, const struct feedback_request *request,
     struct feedback_result *ret_result, struct error *err)
 {
 	struct label_request label = { .class = request->class,
-		.user = request->user, .source = request->source, .weight = 1,
+		.user = request->user, .source = request->source, .weight = request->weight > 0 ? request->weight : 1,
 		.now = request->now, .max_per_hour = request->max_per_hour };
 	int rc;
 

@@ -48,6 +48,7 @@ struct feedback_request {
 	const char *verdict_id; /* NULL: by raw */
 	enum label_class class; /* LABEL_NONE: forget */
 	const char *user, *source;
+	double weight;		/* of this user's labels; 0: 1 */
 	int64_t now;
 	int64_t max_per_hour;	/* labels of this user; 0: no limit */
 };

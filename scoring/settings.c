@@ -1,3 +1,6 @@
+#include <stdlib.h>
+#include <string.h>
+
 #include "config.h"
 #include "scoring/settings.h"
 
@@ -90,6 +93,8 @@ const struct setting scoring_settings_table[] = {
 	    "earlier states of the model that are kept to go back to" },
 	{ "learned_snapshot_lessons", S(INT, learned_snapshot_lessons), 1,
 	    1000000, NULL, "lessons from one snapshot to the next" },
+	{ "label_weights", S(STRINGS, label_weights), 0, 0, NULL,
+	    "user=weight: of this user's labels, above 0 and at most 1" },
 	{ "auto_learn", S(BOOL, auto_learn), 0, 0, NULL,
 	    "the filter teaches itself what its rules are sure of" },
 	{ "auto_learn_ham", S(POINTS, auto_learn_ham), 0, 0, NULL,
@@ -157,10 +162,43 @@ scoring_tuned_dir(const struct scoring_settings *s, struct arena *a)
 	    arena_printf(a, "%s/tuned", s->state_dir);
 }
 
+/* "user=weight"; the user's name may hold a "=" */
+static bool
+label_weight_parse(const char *text, struct span *ret_user,
+    double *ret_weight)
+{
+	const char *sign = strrchr(text, '=');
+	char *end;
+
+	if (sign == NULL || sign == text || sign[1] == '\0' ||
+	    sign[1 + strspn(sign + 1, "0123456789.")] != '\0')
+		return false;
+	*ret_weight = strtod(sign + 1, &end);
+	*ret_user = span_of(text, (size_t)(sign - text));
+	return *end == '\0' && *ret_weight > 0 && *ret_weight <= 1;
+}
+
+double
+scoring_label_weight(const struct scoring_settings *s, const char *user)
+{
+	double weight = 1, w;
+	struct span name;
+
+	/* the last word counts, as with every setting */
+	for (size_t i = 0; i < s->label_weights.count; i++)
+		if (label_weight_parse(s->label_weights.items[i], &name, &w) &&
+		    span_is(name, user))
+			weight = w;
+	return weight;
+}
+
 void
 scoring_settings_check(struct scoring_settings *s, const char *file,
     struct diags *diags)
 {
+	struct span user;
+	double weight;
+
 	if (s->tag_score <= 0)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "tag_score must be above 0, it is %g", s->tag_score);
@@ -175,6 +213,11 @@ scoring_settings_check(struct scoring_settings *s, const char *file,
 	if (s->reputation_max < 0 || s->learned_max < 0)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "reputation_max and learned_max must not be negative");
+	for (size_t i = 0; i < s->label_weights.count; i++)
+		if (!label_weight_parse(s->label_weights.items[i], &user, &weight))
+			diag_add(diags, DIAG_ERROR, file, 0, "label_weights: not "
+			    "user=weight with a weight above 0 and at most 1: "
+			    "\"%s\"", s->label_weights.items[i]);
 	if (s->auto_learn_ham >= s->auto_learn_spam)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "auto_learn_ham %g is not below auto_learn_spam %g",

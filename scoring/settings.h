@@ -54,6 +54,7 @@ struct scoring_settings {
 	int64_t learned_keep;	 /* ms; older lessons are folded in; 0: never */
 	int64_t learned_snapshots; /* of the model, to go back to */
 	int64_t learned_snapshot_lessons; /* one after so many lessons */
+	struct strings label_weights; /* "user=weight" */
 	bool auto_learn;	 /* the filter teaches itself */
 	double auto_learn_ham;	 /* below so many points of its rules alone */
 	double auto_learn_spam;	 /* from so many */
@@ -71,6 +72,9 @@ int scoring_settings_init(struct scoring_settings *s, struct arena *a);
  * memory. */
 const char *scoring_tuned_dir(const struct scoring_settings *s,
     struct arena *a);
+/* Of this user's labels: as label_weights says, else 1 */
+double scoring_label_weight(const struct scoring_settings *s,
+    const char *user);
 /* What single values cannot say: tag <= tempfail <= reject and the like. */
 void scoring_settings_check(struct scoring_settings *s, const char *file,
     struct diags *diags);

@@ -85,6 +85,20 @@ db.close()
 subprocess.run([SPAMSCORE, "learn", "--ham", "--config", "conf", "--db", "old.db", mail("young", HAM)], check=True, capture_output=True)
 code, out, err = run(SPAMSCORE, "forget", "--config", "conf", "--db", "old.db", *names)
 ok(code == 0 and b"5 learned longer ago than learned_keep" in out, "forget says what the model cannot take back") or note((out, err))
+with open("conf", "a") as f:
+    f.write("label_weights robot=0.25 a=b=0.5 robot=0.5\n")
+for user in ("robot", "a=b", "ann"):
+    subprocess.run([SPAMSCORE, "learn", "--spam", "--config", "conf", "--db", "weights.db", "--user", user,
+                    mail(f"by-{user}", SPAM)], check=True, capture_output=True)
+db = sqlite3.connect("weights.db")
+same(db.execute("SELECT l.weight,m.weight FROM label l JOIN lesson m USING (message) ORDER BY event").fetchall(),
+     [(0.5, 0.5), (0.5, 0.5), (1, 1)], "labels weigh what the configuration says of their user")
+db.close()
+with open("bad-conf", "w") as f:
+    f.write("label_weights ann ann=0 ann=1.5 =1 ann=0.5x ann=0.5\n")
+code, out, err = run(SPAMSCORE, "lint", "--config", "bad-conf")
+same(out.count(b"label_weights: not") + err.count(b"label_weights: not"), 5, "five of six are no weights") or note((out, err))
+
 os.truncate("model", 5000)
 code, out, err = explain(spam, "--config", "conf", "--json")
 same(code, 0, "cut off: judged without it")

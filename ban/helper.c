@@ -29,6 +29,16 @@
 #include "ban/sandbox.h"
 #include "config.h"
 
+/* Runs on while the machine sleeps: a ban's time passes then, too. */
+static int64_t
+boot_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 void
 helper_log(struct helper *h, enum ban_log level, const char *fmt, ...)
 {
@@ -63,7 +73,7 @@ service_log(void *context, enum ban_log level, const char *text)
 static void
 tell_time(struct helper *h)
 {
-	h->mono = clock_ms();
+	h->mono = boot_ms();
 	ban_service_set_time(h->service, (int64_t)time(NULL), h->mono);
 	if (h->lines_lost > 0 && ban_rate_take(&h->lost_rate, 6, h->mono)) {
 		unsigned long lost = h->lines_lost;
@@ -116,6 +126,29 @@ policy_free(struct helper_policy *p)
 	arena_free(p->arena);
 }
 
+/* Mode and group from the beginning: the directory is the helper's user's,
+ * who could put a link in the socket's place before a chmod or chown by root.
+ * root stays the owner of what only root may use. */
+static int
+bind_socket(int fd, const struct sockaddr_un *addr, mode_t mode, gid_t gid)
+{
+	bool root = geteuid() == 0;
+	gid_t own = getegid();
+	mode_t old;
+	int rc;
+
+	if (root && gid != (gid_t)-1 && setegid(gid) < 0)
+		return -1;
+	old = umask(0777 & ~mode);
+	rc = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	umask(old);
+	if (root && setegid(own) < 0)
+		return -1;
+	if (rc == 0 && !root && gid != (gid_t)-1)
+		rc = lchown(addr->sun_path, (uid_t)-1, gid);
+	return rc;
+}
+
 /* A socket that a dead helper left is replaced; anything else is not. */
 static int
 open_socket(struct helper *h, const struct ban_source *s, gid_t default_gid)
@@ -123,8 +156,7 @@ open_socket(struct helper *h, const struct ban_source *s, gid_t default_gid)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct stat st;
 	gid_t gid = default_gid;
-	mode_t old;
-	int fd, rc;
+	int fd;
 
 	if (strlen(s->socket) >= sizeof(addr.sun_path)) {
 		helper_log(h, BAN_LOG_ERROR, "\"%s\": path too long", s->socket);
@@ -145,15 +177,8 @@ open_socket(struct helper *h, const struct ban_source *s, gid_t default_gid)
 	if (lstat(s->socket, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(s->socket);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	old = umask(0777 & ~s->mode);
-	rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	umask(old);
-	/* root stays the owner of what only root may use */
-	if (rc == 0 && (chmod(s->socket, s->mode) < 0 ||
-	    (gid != (gid_t)-1 && chown(s->socket, (uid_t)-1, gid) < 0) ||
-	    listen(fd, 64) < 0))
-		rc = -1;
-	if (rc < 0) {
+	if (fd < 0 || bind_socket(fd, &addr, s->mode, gid) < 0 ||
+	    listen(fd, 64) < 0) {
 		helper_log(h, BAN_LOG_ERROR, "socket \"%s\": %s", s->socket,
 		    strerror(errno));
 		if (fd >= 0)
@@ -376,7 +401,7 @@ start(struct helper *h)
 	} else if (note.text[0] != '\0')
 		helper_log(h, BAN_LOG_ERROR, "%s", note.text);
 	free(journal_path);
-	h->mono = clock_ms();
+	h->mono = boot_ms();
 	if (ban_service_new(p, h->journal, &sink, service_log, h, &h->service,
 	    &err) < 0) {
 		helper_log(h, BAN_LOG_ERROR, "%s", err.text);
@@ -443,7 +468,7 @@ main(int argc, char **argv)
 
 	h.config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
 	h.journald = getenv("JOURNAL_STREAM") != NULL;
-	h.mono = clock_ms();
+	h.mono = boot_ms();
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {
 		case 'c':

@@ -1,26 +1,17 @@
-#include "ban/journal.h"
-
+/* journal - what is read from and written to the file. */
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { SCHEMA_VERSION = 1 };
-/* bytes of write-ahead log after which an idle moment is used */
+#include "ban/journal_impl.h"
+
+/* pages of write-ahead log after which an idle moment is used */
 #define WAL_IDLE_PAGES 256
 /* ... and after which it is done at once */
 #define WAL_MAX_PAGES 16384
 
-enum query {
-	Q_BEGIN, Q_COMMIT, Q_GET, Q_PUT, Q_REMOVE, Q_PACKETS, Q_CLAIM,
-	Q_UNCLAIM, Q_WIPE, Q_EACH, Q_EACH_CLAIM, Q_DAY, Q_EACH_DAY, Q_EVENT,
-	Q_EVENT_NEXT, Q_EVENT_NEXT_NET, Q_PRUNE_BAN, Q_PRUNE_EVENT,
-	Q_PRUNE_EVENT_MAX, Q_PRUNE_DAY, Q_COUNT
-};
-
-static const char *const queries[Q_COUNT] = {
+const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
 	[Q_COMMIT] = "COMMIT",
 	[Q_GET] = "SELECT net, scope, first, last, expires, count, packets, "
@@ -60,205 +51,21 @@ static const char *const queries[Q_COUNT] = {
 	    "ORDER BY id LIMIT ?2)",
 	[Q_PRUNE_DAY] = "DELETE FROM good_day WHERE (addr, day) IN (SELECT addr, "
 	    "day FROM good_day WHERE day < ?1 LIMIT ?2)",
+	[Q_NEWEST] = "SELECT coalesce(max(last), 0) FROM ban",
+	[Q_SHIFT] = "UPDATE ban SET first = first + ?1, last = last + ?1, "
+	    "expires = expires + ?1, claim_expires = claim_expires + ?1",
+	[Q_SHIFT_CLAIM] = "UPDATE claim SET expires = expires + ?1",
 };
-
-static const char schema[] =
-    "CREATE TABLE ban (net BLOB NOT NULL, scope INTEGER NOT NULL,"
-    " first INTEGER NOT NULL, last INTEGER NOT NULL,"
-    " expires INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " packets INTEGER NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL,"
-    " claim_expires INTEGER NOT NULL, reason TEXT NOT NULL,"
-    " PRIMARY KEY (net, scope)) WITHOUT ROWID;"
-    "CREATE INDEX ban_expires ON ban (expires);"
-    "CREATE TABLE claim (net BLOB NOT NULL, scope INTEGER NOT NULL,"
-    " source TEXT NOT NULL, label TEXT NOT NULL, expires INTEGER NOT NULL,"
-    " PRIMARY KEY (net, scope, source, label)) WITHOUT ROWID;"
-    "CREATE TABLE good_day (addr BLOB NOT NULL, day INTEGER NOT NULL,"
-    " PRIMARY KEY (addr, day)) WITHOUT ROWID;"
-    "CREATE TABLE event (id INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
-    " net BLOB NOT NULL, scope INTEGER NOT NULL, event INTEGER NOT NULL,"
-    " result INTEGER NOT NULL, ttl INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " source TEXT NOT NULL, label TEXT NOT NULL, reason TEXT NOT NULL);"
-    "CREATE INDEX event_net ON event (net, id);";
-
-struct ban_journal {
-	sqlite3 *db;
-	sqlite3_stmt *stmt[Q_COUNT];
-	bool pending;
-	int wal_pages;
-};
-
-static int
-code_of(int rc)
-{
-	switch (rc & 0xFF) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return -EACCES;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	default:
-		return -EIO;
-	}
-}
 
 static int
 fail(struct ban_journal *j, int rc, struct error *err)
 {
-	int code = error_set(err, code_of(rc), "ban journal: %s",
+	int code = error_set(err, ban_journal_code(rc), "ban journal: %s",
 	    j->db != NULL ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc));
 
+	j->corrupt |= code == -EUCLEAN;
 	ban_journal_rollback(j);
 	return code;
-}
-
-static int
-on_wal(void *context, sqlite3 *db, const char *name, int pages)
-{
-	struct ban_journal *j = context;
-
-	(void)db;
-	(void)name;
-	j->wal_pages = pages;
-	return SQLITE_OK;
-}
-
-static int
-exec(sqlite3 *db, const char *sql)
-{
-	return sqlite3_exec(db, sql, NULL, NULL, NULL);
-}
-
-static int
-open_once(const char *path, struct ban_journal *j)
-{
-	sqlite3_stmt *st = NULL;
-	int rc, version = 0;
-
-	rc = sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-	if (rc != SQLITE_OK)
-		return rc;
-	/* EXCLUSIVE before WAL: no shared memory file, and one helper only.
-	 * The cache is bounded; checkpoints are ours to time. */
-	rc = exec(j->db, "PRAGMA locking_mode=EXCLUSIVE;"
-	    "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
-	    "PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
-	    "PRAGMA mmap_size=0;PRAGMA trusted_schema=OFF;"
-	    "PRAGMA journal_size_limit=67108864");
-	if (rc != SQLITE_OK)
-		return rc;
-	rc = sqlite3_prepare_v2(j->db, "PRAGMA user_version", -1, &st, NULL);
-	if (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-		version = sqlite3_column_int(st, 0);
-	sqlite3_finalize(st);
-	if (rc != SQLITE_OK)
-		return rc;
-	if (version > SCHEMA_VERSION)
-		return SQLITE_MISMATCH; /* of a newer helper: not ours to touch */
-	if (version == 0) {
-		rc = exec(j->db, "BEGIN IMMEDIATE");
-		if (rc == SQLITE_OK)
-			rc = exec(j->db, schema);
-		if (rc == SQLITE_OK)
-			rc = exec(j->db, "PRAGMA user_version=1;COMMIT");
-		if (rc != SQLITE_OK)
-			return rc;
-	}
-	rc = sqlite3_prepare_v2(j->db, "PRAGMA quick_check(1)", -1, &st, NULL);
-	if (rc == SQLITE_OK) {
-		rc = sqlite3_step(st);
-		if (rc == SQLITE_ROW)
-			rc = strcmp((const char *)sqlite3_column_text(st, 0),
-			    "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
-	}
-	sqlite3_finalize(st);
-	if (rc != SQLITE_OK)
-		return rc;
-	for (int q = 0; q < Q_COUNT; q++) {
-		rc = sqlite3_prepare_v3(j->db, queries[q], -1,
-		    SQLITE_PREPARE_PERSISTENT, &j->stmt[q], NULL);
-		if (rc != SQLITE_OK)
-			return rc;
-	}
-	sqlite3_wal_hook(j->db, on_wal, j);
-	return SQLITE_OK;
-}
-
-static void
-close_db(struct ban_journal *j)
-{
-	for (int q = 0; q < Q_COUNT; q++) {
-		sqlite3_finalize(j->stmt[q]);
-		j->stmt[q] = NULL;
-	}
-	sqlite3_close(j->db);
-	j->db = NULL;
-}
-
-int
-ban_journal_open(const char *path, struct ban_journal **ret_journal,
-    struct error *ret_note, struct error *err)
-{
-	struct ban_journal *j = calloc(1, sizeof(*j));
-	int rc, code;
-
-	if (ret_note != NULL)
-		ret_note->text[0] = '\0';
-	if (j == NULL)
-		return error_set(err, -ENOMEM, "ban journal: out of memory");
-	rc = open_once(path, j);
-	if ((rc & 0xFF) == SQLITE_CORRUPT || (rc & 0xFF) == SQLITE_NOTADB ||
-	    (rc & 0xFF) == SQLITE_ERROR) {
-		char aside[4096];
-
-		close_db(j);
-		snprintf(aside, sizeof(aside), "%s.corrupt-%lld", path,
-		    (long long)time(NULL));
-		if (rename(path, aside) == 0) {
-			char wal[4096 + 8];
-
-			/* a log without its file would be played into the new one */
-			snprintf(wal, sizeof(wal), "%s-wal", path);
-			snprintf(aside + strlen(aside), 8, "-wal");
-			rename(wal, aside);
-			aside[strlen(aside) - 4] = '\0';
-			error_set(ret_note, 0, "ban journal is corrupt: moved "
-			    "to \"%s\", started a new one", aside);
-			rc = open_once(path, j);
-		}
-	}
-	if (rc == SQLITE_OK) {
-		*ret_journal = j;
-		return 0;
-	}
-	code = rc == SQLITE_MISMATCH ?
-	    error_set(err, -EUCLEAN, "ban journal \"%s\": written by a newer "
-	    "version", path) :
-	    error_set(err, code_of(rc), "ban journal \"%s\": %s", path,
-	    j->db != NULL ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc));
-	ban_journal_close(j);
-	return code;
-}
-
-void
-ban_journal_close(struct ban_journal *j)
-{
-	if (j == NULL)
-		return;
-	if (j->db != NULL)
-		ban_journal_rollback(j);
-	close_db(j);
-	free(j);
 }
 
 void
@@ -267,7 +74,7 @@ ban_journal_rollback(struct ban_journal *j)
 	for (int q = 0; q < Q_COUNT; q++)
 		sqlite3_reset(j->stmt[q]);
 	if (!sqlite3_get_autocommit(j->db))
-		exec(j->db, "ROLLBACK");
+		ban_journal_exec(j->db, "ROLLBACK");
 	j->pending = false;
 }
 
@@ -297,6 +104,8 @@ begin(struct ban_journal *j, struct error *err)
 
 	if (j->pending)
 		return 0;
+	if (j->db == NULL) /* it could not be opened again */
+		return error_set(err, -EIO, "ban journal: not open");
 	code = run(j, Q_BEGIN, err);
 	if (code == 0)
 		j->pending = true;
@@ -525,11 +334,36 @@ ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err)
 
 	if (code < 0)
 		return code;
-	rc = exec(j->db, "DELETE FROM claim");
+	rc = ban_journal_exec(j->db, "DELETE FROM claim");
 	if (rc != SQLITE_OK)
 		return fail(j, rc, err);
 	sqlite3_bind_int64(j->stmt[Q_WIPE], 1, now);
 	return run(j, Q_WIPE, err);
+}
+
+int64_t
+ban_journal_newest(struct ban_journal *j)
+{
+	sqlite3_stmt *st = j->stmt[Q_NEWEST];
+	int64_t newest = 0;
+
+	if (sqlite3_step(st) == SQLITE_ROW)
+		newest = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return newest;
+}
+
+int
+ban_journal_shift(struct ban_journal *j, int64_t sec, struct error *err)
+{
+	int code = begin(j, err);
+
+	if (code < 0)
+		return code;
+	sqlite3_bind_int64(j->stmt[Q_SHIFT], 1, sec);
+	sqlite3_bind_int64(j->stmt[Q_SHIFT_CLAIM], 1, sec);
+	code = run(j, Q_SHIFT, err);
+	return code < 0 ? code : run(j, Q_SHIFT_CLAIM, err);
 }
 
 int

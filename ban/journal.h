@@ -36,6 +36,14 @@ int ban_journal_open(const char *path, struct ban_journal **ret_journal,
     struct error *ret_note, struct error *err);
 void ban_journal_close(struct ban_journal *j);
 
+/* Is the file damaged, deleted or renamed? Then what is written is lost. */
+bool ban_journal_is_lost(const struct ban_journal *j);
+/* Opens it again, a damaged one under another name. What was in it is not
+ * read; the caller writes everything. After a failure only this, is_lost and
+ * close may be called, and the writing functions, which fail. */
+int ban_journal_reopen(struct ban_journal *j, struct error *ret_note,
+    struct error *err);
+
 int ban_journal_commit(struct ban_journal *j, struct error *err);
 void ban_journal_rollback(struct ban_journal *j);
 bool ban_journal_pending(const struct ban_journal *j);
@@ -66,6 +74,11 @@ int ban_journal_each(struct ban_journal *j, int64_t now,
     struct error *err);
 /* All bans that expire after now go, and all claims; the rest stays. */
 int ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err);
+
+/* When the youngest ban was asked for; 0: none ever was. */
+int64_t ban_journal_newest(struct ban_journal *j);
+/* The clock was set by so many seconds: the times of all bans go with it. */
+int ban_journal_shift(struct ban_journal *j, int64_t sec, struct error *err);
 
 int ban_journal_put_day(struct ban_journal *j, const struct netaddr *addr,
     int64_t day, struct error *err);

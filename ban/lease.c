@@ -117,6 +117,15 @@ ban_leases_put(struct ban_leases *l, const struct netaddr *addr,
 	return true;
 }
 
+void
+ban_leases_shift(struct ban_leases *l, int64_t sec)
+{
+	for (size_t i = 0; i < l->count; i++)
+		for (unsigned bit = 0; bit < 2; bit++)
+			if (l->leases[i].expires[bit] != 0)
+				l->leases[i].expires[bit] += sec;
+}
+
 bool
 ban_leases_overlap(const struct ban_leases *l, const struct network *net,
     unsigned scope, int64_t now)

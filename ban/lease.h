@@ -25,6 +25,8 @@ void ban_leases_free(struct ban_leases *l); /* NULL is allowed */
  * until now. false: too many, or no memory. */
 bool ban_leases_put(struct ban_leases *l, const struct netaddr *addr,
     unsigned scopes, int64_t expires, int64_t now, unsigned *ret_fresh);
+/* The clock was set. */
+void ban_leases_shift(struct ban_leases *l, int64_t sec);
 /* Does net hold an address with a lease in that scope? */
 bool ban_leases_overlap(const struct ban_leases *l,
     const struct network *net, unsigned scope, int64_t now);

@@ -140,6 +140,20 @@ ban_protect_confirm(struct ban_protect *p, const struct netaddr *addr,
 	return true;
 }
 
+int
+ban_protect_each(const struct ban_protect *p,
+    int (*fn)(void *context, const struct netaddr *addr, int64_t day),
+    void *context)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < p->size && code == 0; i++)
+		for (unsigned k = 0; k < BAN_PROTECT_DAYS_MAX && code == 0 &&
+		     p->places[i].days[k] != 0; k++)
+			code = fn(context, &p->places[i].addr, p->places[i].days[k]);
+	return code;
+}
+
 static bool
 is_protected(const struct ban_protect *p, const struct place *at,
     int64_t today)

@@ -21,6 +21,10 @@ void ban_protect_limits(struct ban_protect *p, unsigned days,
 /* true if the day is new for this address */
 bool ban_protect_confirm(struct ban_protect *p, const struct netaddr *addr,
     int64_t day, int64_t today);
+/* Every day of every address; fn's non-zero return ends it, is returned. */
+int ban_protect_each(const struct ban_protect *p,
+    int (*fn)(void *context, const struct netaddr *addr, int64_t day),
+    void *context);
 /* Does net hold a protected address? *ret_addr (may be NULL): which. */
 bool ban_protect_overlaps(const struct ban_protect *p,
     const struct network *net, int64_t today, struct netaddr *ret_addr);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -141,9 +142,15 @@ confine_files(const char *state_dir, const char *config, int *ret_landlock,
 	    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
 	    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
 	    LANDLOCK_ACCESS_FS_MAKE_REG | truncate), err);
-	if (code == 0 && config != NULL)
-		code = landlock_allow(ruleset, config,
+	/* its directory: editors put a new file in the place of the old one */
+	if (code == 0 && config != NULL) {
+		char *copy = strdup(config);
+
+		code = copy == NULL ? error_set(err, -ENOMEM, "out of memory") :
+		    landlock_allow(ruleset, dirname(copy),
 		    LANDLOCK_ACCESS_FS_READ_FILE, err);
+		free(copy);
+	}
 	if (code == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		code = error_set(err, -errno, "landlock: %m");
 	close(ruleset);
@@ -170,6 +177,7 @@ static const int plain_calls[] = {
 	SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(lseek),
 	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
 	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
+	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
 	SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 	SCMP_SYS(fcntl), SCMP_SYS(ftruncate), SCMP_SYS(fsync),

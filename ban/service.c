@@ -10,6 +10,8 @@
 #include "ban/service_impl.h"
 
 #define JOURNAL_RETRY_SEC 10
+/* a clock that differs by more was set, not slewed */
+#define CLOCK_SET_SEC 5
 
 void
 ban_service_log(struct ban_service *s, enum ban_log level, const char *fmt, ...)
@@ -66,8 +68,14 @@ ban_service_free(struct ban_service *s)
 void
 ban_service_set_time(struct ban_service *s, int64_t now_sec, int64_t mono_ms)
 {
+	int64_t set = now_sec - s->now - (mono_ms - s->mono_ms) / 1000;
+	bool jumped = s->now != 0 && (set > CLOCK_SET_SEC ||
+	    set < -CLOCK_SET_SEC);
+
 	s->now = now_sec;
 	s->mono_ms = mono_ms;
+	if (jumped)
+		ban_service_clock_set(s, set);
 }
 
 /* A journal that fails once is left alone for a while, then written anew. */

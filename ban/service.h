@@ -37,7 +37,8 @@ int ban_service_new(const struct ban_policy *policy,
     ban_log_fn *log, void *log_context, struct ban_service **ret_service,
     struct error *err);
 void ban_service_free(struct ban_service *s);
-/* Unix seconds and a clock that never jumps; before anything else. */
+/* Unix seconds and a clock that never jumps; before anything else. Where the
+ * two part the clock was set, and bans keep the time that they have left. */
 void ban_service_set_time(struct ban_service *s, int64_t now_sec,
     int64_t mono_ms);
 /* A new policy, or new own addresses: bans that it forbids are lifted. The

@@ -23,7 +23,7 @@ struct ban_service {
 	struct ban_rate rates[BAN_SOURCES_MAX], refusals, rate_logs;
 	int64_t now, mono_ms;
 	bool journal_lost;
-	int64_t journal_retry_ms, prune_ms, unsure_ms;
+	int64_t journal_retry_ms, journal_look_ms, prune_ms, unsure_ms;
 	size_t unsure; /* bans that the kernel did not take */
 	bool wants_look;
 	struct {
@@ -37,6 +37,8 @@ struct ban_service {
 
 void ban_service_log(struct ban_service *s, enum ban_log level,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Bans keep the time that is left when somebody sets the clock. */
+void ban_service_clock_set(struct ban_service *s, int64_t sec);
 bool ban_service_journal_usable(const struct ban_service *s);
 void ban_service_journal_failed(struct ban_service *s,
     const struct error *err);

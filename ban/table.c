@@ -445,6 +445,27 @@ ban_slot_unclaim(struct ban_slot *slot, uint16_t owner)
 	return true;
 }
 
+void
+ban_table_shift(struct ban_table *t, int64_t sec)
+{
+	struct ban_slot *s;
+	uint32_t cursor = 0;
+	bool end = false;
+
+	/* the order of what is due does not change */
+	while (!end) {
+		s = ban_table_next(t, &cursor, UINT32_MAX, &end);
+		if (s == NULL)
+			continue;
+		s->first += sec;
+		s->last += sec;
+		s->expires += sec;
+		s->due += sec;
+		for (struct ban_claim *c = &s->claim; c != NULL; c = c->next)
+			c->expires += sec;
+	}
+}
+
 size_t
 ban_table_count(const struct ban_table *t, unsigned set)
 {

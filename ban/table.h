@@ -83,6 +83,8 @@ bool ban_slot_unclaim(struct ban_slot *slot, uint16_t owner);
 bool ban_slot_has_claim(const struct ban_slot *slot, uint16_t owner);
 /* due was set: put the slot in its place in the order. */
 void ban_table_reorder(struct ban_table *t, struct ban_slot *slot);
+/* The clock was set: all times of all bans go with it. */
+void ban_table_shift(struct ban_table *t, int64_t sec);
 /* The one that is due next, or NULL. */
 struct ban_slot *ban_table_first_due(const struct ban_table *t);
 

@@ -10,6 +10,7 @@
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_ROWS 5000
 #define UNSURE_RETRY_MS 1000
+#define JOURNAL_LOOK_MS 1000
 /* places of the table looked at before others get their turn */
 #define LIST_BUDGET 20000
 /* claims ended before others get their turn: each goes to the kernel */
@@ -34,6 +35,16 @@ ban_service_set_own(struct ban_service *s, const struct netset *own)
 	ban_service_lift_forbidden(s);
 }
 
+/* Every ban expires, whatever a doctored file or an older, larger limit
+ * says. */
+static int64_t
+no_later(const struct ban_service *s, int64_t expires)
+{
+	int64_t latest = s->now + s->policy->max_time_ms / 1000;
+
+	return expires < latest ? expires : latest;
+}
+
 static int
 restore_ban(void *context, const struct ban_record *r)
 {
@@ -56,9 +67,9 @@ restore_ban(void *context, const struct ban_record *r)
 	slot->last = r->last;
 	slot->count = r->count;
 	slot->packets = r->packets;
-	ban_slot_claim(slot, owner, r->claim_expires);
-	slot->expires = r->expires;
-	slot->due = r->expires;
+	ban_slot_claim(slot, owner, no_later(s, r->claim_expires));
+	slot->expires = no_later(s, r->expires);
+	slot->due = slot->expires;
 	ban_table_reorder(s->table, slot);
 	return 0;
 }
@@ -71,7 +82,7 @@ restore_claim(void *context, const struct ban_record *r)
 	uint16_t owner = ban_table_owner(s->table, r->source, r->label);
 
 	if (slot != NULL && owner != BAN_NO_OWNER) {
-		if (ban_slot_claim(slot, owner, r->claim_expires) < 0)
+		if (ban_slot_claim(slot, owner, no_later(s, r->claim_expires)) < 0)
 			return -ENOMEM;
 		slot->flags |= BAN_SLOT_SHARED;
 	}
@@ -87,6 +98,36 @@ restore_day(void *context, const struct netaddr *addr, int64_t day)
 	return 0;
 }
 
+void
+ban_service_clock_set(struct ban_service *s, int64_t sec)
+{
+	struct error err;
+
+	ban_service_log(s, BAN_LOG_WARNING, "the clock was set by %lld s: bans "
+	    "keep the time that they have left", (long long)sec);
+	ban_table_shift(s->table, sec);
+	ban_leases_shift(s->leases, sec);
+	if (ban_service_journal_usable(s) &&
+	    ban_journal_shift(s->journal, sec, &err) < 0)
+		ban_service_journal_failed(s, &err);
+}
+
+/* A clock that is behind the youngest ban was set back meanwhile, or is not
+ * set yet: bans would last until it has caught up. That one begins now. */
+static void
+restore_clock(struct ban_service *s)
+{
+	int64_t behind = ban_journal_newest(s->journal) - s->now;
+	struct error err;
+
+	if (behind <= 0)
+		return;
+	ban_service_log(s, BAN_LOG_WARNING, "the clock is %lld s behind the "
+	    "journal, whose bans begin anew", (long long)behind);
+	if (ban_journal_shift(s->journal, -behind, &err) < 0)
+		ban_service_journal_failed(s, &err);
+}
+
 int
 ban_service_restore(struct ban_service *s, size_t *ret_bans, struct error *err)
 {
@@ -94,6 +135,8 @@ ban_service_restore(struct ban_service *s, size_t *ret_bans, struct error *err)
 	int code = 0;
 
 	*ret_bans = 0;
+	if (s->journal != NULL)
+		restore_clock(s);
 	if (s->journal != NULL && !s->policy->simulate)
 		code = ban_journal_each(s->journal, s->now, restore_ban,
 		    restore_claim, s, err);
@@ -151,15 +194,31 @@ retry_unsure(struct ban_service *s)
 	}
 }
 
-/* The journal came back: everything that is in force goes into it. */
+static int
+rewrite_day(void *context, const struct netaddr *addr, int64_t day)
+{
+	struct ban_service *s = context;
+
+	return ban_journal_put_day(s->journal, addr, day, NULL);
+}
+
+/* The journal came back, or a new one takes its place: everything that is in
+ * force goes into it. */
 static void
 rewrite_journal(struct ban_service *s)
 {
 	struct ban_slot *slot;
 	uint32_t cursor = 0;
 	bool end = false;
-	struct error err;
-	int code = ban_journal_wipe(s->journal, s->now, &err);
+	struct error err = { "days of confirmed mail" }, note = { "" };
+	int code = 0;
+
+	if (ban_journal_is_lost(s->journal))
+		code = ban_journal_reopen(s->journal, &note, &err);
+	if (note.text[0] != '\0')
+		ban_service_log(s, BAN_LOG_ERROR, "%s", note.text);
+	if (code == 0)
+		code = ban_journal_wipe(s->journal, s->now, &err);
 
 	while (code == 0 && !end) {
 		struct ban_record r;
@@ -176,6 +235,8 @@ rewrite_journal(struct ban_service *s)
 			    ban_table_owner_label(s->table, c->owner), c->expires,
 			    &err);
 	}
+	if (code == 0)
+		code = ban_protect_each(s->protect, rewrite_day, s);
 	if (code == 0)
 		code = ban_journal_commit(s->journal, &err);
 	if (code < 0) {
@@ -199,6 +260,14 @@ ban_service_idle(struct ban_service *s, bool nothing_else)
 	}
 	if (s->journal == NULL)
 		return;
+	if (!s->journal_lost && s->mono_ms >= s->journal_look_ms) {
+		s->journal_look_ms = s->mono_ms + JOURNAL_LOOK_MS;
+		if (ban_journal_is_lost(s->journal)) {
+			error_set(&err, 0, "the file is gone");
+			ban_service_journal_failed(s, &err);
+			s->journal_retry_ms = s->mono_ms;
+		}
+	}
 	if (s->journal_lost && s->mono_ms >= s->journal_retry_ms)
 		rewrite_journal(s);
 	if (s->journal_lost)

@@ -184,6 +184,10 @@ session_feed_bans(struct session *s)
 	if (s->server->banfeed == NULL || s->relay || s->inside ||
 	    s->t->envelope.auth_login != NULL)
 		return;
+	s->t->no_strike = strikes_excuse(s->t->run.verdict, s->t->run.evidence,
+	    &s->t->envelope);
+	if (s->t->no_strike != NULL)
+		return;
 	if (!strikes_add(s->server->strikes, &s->client, ms->ban_strikes,
 		ms->ban_window, clock_ms(), &net))
 		return;

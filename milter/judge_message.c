@@ -272,6 +272,9 @@ session_log(struct session *s)
 		log_add(&line, "score", SPAN_LIT("-"), 0);
 	log_add(&line, "client", span_cstr(s->client.family != 0 ?
 		netaddr_format(&s->client, ip) : "unknown"), 0);
+	/* in front of what a client chose, so that it cannot be forged */
+	if (t->no_strike != NULL)
+		log_add(&line, "no_strike", span_cstr(t->no_strike), 0);
 	log_add(&line, "from", span_cstr(t->envelope.mail_from != NULL ?
 		t->envelope.mail_from : ""), LOG_NAME_BYTES);
 	if (v != NULL)

@@ -30,6 +30,7 @@ struct transaction {
 	enum action action;    /* what is done */
 	enum action would_action;
 	enum label_class auto_learned; /* what the filter taught itself of it */
+	const char *no_strike; /* why a reject is not held against the client */
 	char verdict_id[VERDICT_ID_TEXT];
 	int64_t took_us;
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "milter/strikes.h"
+#include "scoring/judge.h"
 
 enum { BUCKETS = 4096 };
 
@@ -146,6 +147,29 @@ strikes_add(struct strikes *s, const struct netaddr *client, int64_t limit,
 	}
 	pthread_mutex_unlock(&s->lock);
 	return due;
+}
+
+/* Good mail that outweighs rejects: the filter's own opinion of a message
+ * counts 0.2, so five good messages of an address, twenty of its network. */
+static bool
+is_mostly_good(const struct reputation_row *r)
+{
+	return (r->kind == IDENTITY_IP && r->ham >= 1 && r->ham > 2 * r->spam) ||
+	    (r->kind == IDENTITY_NET && r->ham >= 4 && r->ham > 4 * r->spam);
+}
+
+const char *
+strikes_excuse(const struct verdict *v, const struct evidence *e,
+    const struct envelope *envelope)
+{
+	if (envelope->mail_from == NULL || envelope->mail_from[0] == '\0')
+		return "bounce";
+	if (v->score_low < v->thresholds.reject)
+		return "author policy";
+	for (size_t i = 0; i < e->reputation_count; i++)
+		if (is_mostly_good(&e->reputation[i]))
+			return "good record";
+	return reputation_dnswl(e) ? "DNSWL" : NULL;
 }
 
 size_t

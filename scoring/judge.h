@@ -47,6 +47,8 @@ int reputation_judge(const struct scoring_settings *settings,
     const struct evidence *e, struct arena *a,
     struct reputation_term **ret_terms, size_t *ret_count);
 
+/* Does DNSWL list the client, with some trust? */
+bool reputation_dnswl(const struct evidence *e);
 /* Never deferred (RFC 6647 is for strangers): known correspondents, senders
  * with a confirmed good record of their own, and what DNSWL lists. */
 bool reputation_excuses_greylist(const struct evidence *e,

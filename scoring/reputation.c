@@ -185,6 +185,23 @@ reputation_weigh(const struct verdict *v, double *ret_ham, double *ret_spam)
 }
 
 bool
+reputation_dnswl(const struct evidence *e)
+{
+	/* 127.0.x.0 is listed without any trust */
+	for (size_t i = 0; i < e->dnsxl_count; i++) {
+		const struct dnsxl_evidence *d = &e->dnsxl[i];
+		size_t n = d->result != NULL ? strlen(d->result) : 0;
+
+		if (strstr(d->list, "dnswl") != NULL && n > 2 &&
+		    strncmp(d->result, "127.0.", 6) == 0 &&
+		    strncmp(d->result, "127.0.0.", 8) != 0 &&
+		    strcmp(d->result + n - 2, ".0") != 0)
+			return true;
+	}
+	return false;
+}
+
+bool
 reputation_excuses_greylist(const struct evidence *e, const char **ret_why)
 {
 	if (e->correspondent) {
@@ -205,18 +222,9 @@ reputation_excuses_greylist(const struct evidence *e, const char **ret_why)
 			return true;
 		}
 	}
-	/* 127.0.x.0 is listed without any trust */
-	for (size_t i = 0; i < e->dnsxl_count; i++) {
-		const struct dnsxl_evidence *d = &e->dnsxl[i];
-		size_t n = d->result != NULL ? strlen(d->result) : 0;
-
-		if (strstr(d->list, "dnswl") != NULL && n > 2 &&
-		    strncmp(d->result, "127.0.", 6) == 0 &&
-		    strncmp(d->result, "127.0.0.", 8) != 0 &&
-		    strcmp(d->result + n - 2, ".0") != 0) {
-			*ret_why = "listed by DNSWL: not deferred";
-			return true;
-		}
+	if (reputation_dnswl(e)) {
+		*ret_why = "listed by DNSWL: not deferred";
+		return true;
 	}
 	return false;
 }

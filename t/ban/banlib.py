@@ -163,7 +163,7 @@ class Helper:
                 stderr=log, env=env)
         if wait and not wait_for(lambda: 'ready version' in self.log(mark) or
                 self.proc.poll() is not None, 60) or self.proc.poll() is not None:
-            note(self.log())
+            note(self.log()[-3000:])
             raise RuntimeError('the helper does not start')
         return self
 

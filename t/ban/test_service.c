@@ -408,6 +408,134 @@ test_kernel(void)
 	unlink(path);
 }
 
+/* The wall clock says t, while only so much time has passed. */
+static void
+set_clock(int64_t t, int64_t passed_sec)
+{
+	static int64_t mono;
+
+	if (mono == 0)
+		mono = 1700000000000;
+	mono += passed_sec * 1000;
+	now = t;
+	ban_service_set_time(service, t, mono);
+	while (ban_service_tick(service, 1000) == 0)
+		;
+	ban_service_commit(service);
+}
+
+static void
+test_clock(void)
+{
+	const char *a = "203.0.113.9", *b = "203.0.113.10";
+	struct error err;
+	size_t bans;
+
+	open_service("ban_times 1h 1d\nban_allow_time 10m\n");
+	set_clock(1700000000, 0);
+	add(MILTER, a, BAN_MAIL, 3600);
+	ask(FAIL2BAN, BAN_OP_ADD, b, BAN_HOST, 3600, "one", 0);
+	ask(FAIL2BAN, BAN_OP_ADD, b, BAN_HOST, 7200, "two", 0);
+	ask(MILTER, BAN_OP_ALLOW, "203.0.113.11", 0, 600, "", 0);
+	set_clock(now + 366 * 86400, 60);
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "",
+	    0).entry.remaining_sec, 3540, "a clock set a year ahead ends no ban");
+	tap_is_int(add(MILTER, "203.0.113.11", BAN_MAIL, 60),
+	    BAN_REFUSED_ALLOWED, "nor what is allowed");
+	set_clock(now - 2 * 366 * 86400, 60);
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "",
+	    0).entry.remaining_sec, 3480, "one set back makes none longer");
+	tap_is_int(ask(FAIL2BAN, BAN_OP_DEL, b, BAN_HOST, 0, "two", 0).result,
+	    BAN_OK, "each claim");
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, b, BAN_HOST, 0, "",
+	    0).entry.remaining_sec, 3480, "has its own time still");
+	set_clock(now + 4, 1);
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "",
+	    0).entry.remaining_sec, 3476, "a slewed clock is the clock");
+	close_service();
+
+	/* the journal goes with it; and a clock that was set back while
+	 * nobody ran, or is not set yet after booting */
+	open_service("");
+	set_clock(86400, 0);
+	tap_is_int(ban_service_restore(service, &bans, &err), 0, "restore");
+	tap_is_int((long long)bans, 3, "with a clock that knows no date");
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "",
+	    0).entry.remaining_sec, 3600, "no ban is longer than it was asked for");
+	set_clock(1800000000, 30);
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "",
+	    0).entry.remaining_sec, 3570, "and when it is set at last");
+	set_clock(now + 3571, 3571);
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, a, BAN_MAIL, 0, "", 0).result,
+	    BAN_NOT_BANNED, "every ban ends");
+	close_service();
+	unlink(path);
+}
+
+/* The file is damaged, or gone, while the helper runs. */
+static void
+test_journal_lost(void)
+{
+	char command[256];
+	struct error err;
+	size_t bans;
+
+	open_service("ban_protect_days 1\n");
+	at(1700000000);
+	for (int i = 0; i < 500; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "203.0.%d.%d", i >> 8, i & 255);
+		add(ADMIN, text, BAN_MAIL, 3600);
+	}
+	ask(MILTER, BAN_OP_CONFIRM, "198.51.100.1", 0, now, "", 0);
+	at(now + 1);
+	unlink(path);
+	at(now + 2);
+	ban_service_idle(service, true);
+	ban_service_idle(service, true);
+	tap_is_int(access(path, F_OK), 0, "a journal that was deleted is made anew");
+	add(ADMIN, "203.0.113.200", BAN_MAIL, 3600);
+	close_service();
+	open_service("ban_protect_days 1\n");
+	ban_service_set_time(service, now, now * 1000);
+	ban_service_restore(service, &bans, &err);
+	tap_is_int((long long)bans, 501, "with all bans");
+	tap_is_int(add(MILTER, "198.51.100.1", BAN_MAIL, 60),
+	    BAN_REFUSED_PROTECTED, "and all protection");
+
+	/* all but the first page is garbage, in a file larger than the cache */
+	struct ban_history h = { .time = now };
+	memset(h.entry.reason, 'x', sizeof(h.entry.reason) - 1);
+	for (int i = 0; i < 100000; i++)
+		ban_journal_put_event(journal, &h, &err);
+	ban_service_commit(service);
+	ban_journal_checkpoint(journal, true);
+	snprintf(command, sizeof(command), "dd if=/dev/zero of=%s bs=4096 seek=1 "
+	    "count=3000 conv=notrunc 2>/dev/null", path);
+	tap_is_int(system(command), 0, "damage");
+	ask_all(ADMIN, (struct ban_request){ .op = BAN_OP_HISTORY }, NULL, NULL);
+	tap_is_int((long long)fake->logs[BAN_LOG_ERROR], 1, "is noticed");
+	tap_is_int(add(ADMIN, "203.0.113.202", BAN_MAIL, 3600), BAN_OK,
+	    "bans go on");
+	at(now + 11);
+	ban_service_idle(service, true);
+	tap_is_int((long long)fake->logs[BAN_LOG_ERROR], 2,
+	    "the file is moved aside");
+	size_t want = ban_service_count(service, 0);
+	add(ADMIN, "203.0.113.201", BAN_MAIL, 3600);
+	close_service();
+	open_service("ban_protect_days 1\n");
+	ban_service_set_time(service, now, now * 1000);
+	ban_service_restore(service, &bans, &err);
+	tap_is_int((long long)bans, (long long)want + 1, "with all bans");
+	tap_is_int(add(MILTER, "198.51.100.1", BAN_MAIL, 60),
+	    BAN_REFUSED_PROTECTED, "and all protection, again");
+	close_service();
+	if (system("rm -f /tmp/test-ban.*/j.db*") != 0)
+		perror("rm");
+}
+
 static void
 test_journal(void)
 {
@@ -469,6 +597,8 @@ main(void)
 	test_limits();
 	test_allow();
 	test_kernel();
+	test_clock();
+	test_journal_lost();
 	test_journal();
 	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	if (system(command) != 0)

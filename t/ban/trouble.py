@@ -40,6 +40,7 @@ ok('moved to' in helper.log() and
 same(helper.client().add('203.0.113.9'), 'ok', 'a new one is in use')
 helper.stop()
 run('umount', state)
+os.chown(state, 65534, 65534)
 
 # wrong configuration: all errors, with their lines
 def check(config):
@@ -62,6 +63,58 @@ same(helper.client().add('203.0.113.9'), 'ok', 'before the new one')
 helper.proc.send_signal(signal.SIGHUP)
 ok(wait_for(lambda: helper.client().check('203.0.113.9') == 'not-banned'),
     'a good one is, and lifts what it forbids')
+
+# editors put a new file in the place of the old one
+helper.write_config('ban_allow 203.0.113.0/24')
+os.rename(helper.config, helper.config + '~')
+helper.write_config('ban_allow 192.0.2.0/24')
+helper.proc.send_signal(signal.SIGHUP)
+ok(wait_for(lambda: helper.client().add('203.0.113.9') == 'ok'), 'a new file under the old name is read')
+helper.client().delete('203.0.113.9')
+
+# the journal is deleted, and damaged, while it is in use
+journal = os.path.join(helper.dir, 'state', 'ban.db')
+admin = helper.client()
+same({admin.add('203.0.113.%d' % i, ttl=3600) for i in range(100)}, {'ok'}, 'some bans')
+mark = os.path.getsize(helper.log_path)
+os.unlink(journal)
+ok(wait_for(lambda: os.path.exists(journal) and 'works again' in helper.log(mark)),
+    'a journal that is deleted is made anew')
+helper.stop(signal.SIGKILL)
+run('ipset', 'destroy')
+helper.start()
+same(len(ipset_entries('spamscore-mail4')), 100, 'with all bans')
+admin = helper.client()
+mark = os.path.getsize(helper.log_path)
+os.unlink(journal)
+os.mkdir(journal)
+ok(wait_for(lambda: 'error=journal' in helper.log(mark)), 'a journal that cannot be made is told')
+same(admin.add('203.0.113.200'), 'ok', 'and bans go on')
+os.rmdir(journal)
+ok(wait_for(lambda: 'works again' in helper.log(mark), 20), 'until it can be made')
+same(helper.client().delete('203.0.113.200'), 'ok', 'a ban is taken back')
+
+# root sets no rights through a link that the helper's user put there
+target = os.path.join(helper.dir, 'target')
+with open(target, 'w') as f:
+    f.write('root only')
+os.chmod(target, 0o600)
+helper.stop()
+os.unlink(helper.path('fail2ban'))
+os.symlink(target, helper.path('fail2ban'))
+try:
+    helper.start()
+    ok(False, 'a link where a socket should be')
+except RuntimeError:
+    ok(True, 'a link where a socket should be: it does not start')
+same(os.stat(target).st_mode & 0o777, 0o600, 'and the file behind it is as it was')
+os.unlink(helper.path('fail2ban'))
+helper.proc = None
+helper.start()
+modes = {n: os.stat(helper.path(n)) for n in ('milter', 'fail2ban', 'admin')}
+same({n: oct(s.st_mode & 0o777) for n, s in modes.items()},
+    {'milter': '0o660', 'fail2ban': '0o600', 'admin': '0o600'}, 'the modes of sockets')
+same({s.st_uid for s in modes.values()}, {0}, 'root owns them')
 
 # a second helper must not take over the sockets' journal unnoticed
 second = Helper()

@@ -99,6 +99,56 @@ test_bounds(void)
 	strikes_free(s);
 }
 
+static void
+test_excuse(void)
+{
+	static const struct {
+		const char *label, *mail_from;
+		double score;
+		struct reputation_row row;
+		const char *list, *result, *want;
+	} rows[] = {
+		{ "a stranger", "a@b.example", 20, { 0 }, NULL, NULL, NULL },
+		{ "a bounce", "", 20, { 0 }, NULL, NULL, "bounce" },
+		{ "rejected by the author domain's policy", "a@b.example", 3,
+		    { 0 }, NULL, NULL, "author policy" },
+		{ "an address that good mail comes from", "a@b.example", 20,
+		    { IDENTITY_IP, "x", .ham = 1, .spam = 0.4 }, NULL, NULL,
+		    "good record" },
+		{ "too little of it", "a@b.example", 20,
+		    { IDENTITY_IP, "x", .ham = 0.8 }, NULL, NULL, NULL },
+		{ "and as much bad", "a@b.example", 20,
+		    { IDENTITY_IP, "x", .ham = 10, .spam = 6 }, NULL, NULL, NULL },
+		{ "a network that good mail comes from", "a@b.example", 20,
+		    { IDENTITY_NET, "x", .ham = 5, .spam = 1 }, NULL, NULL,
+		    "good record" },
+		{ "a network needs more", "a@b.example", 20,
+		    { IDENTITY_NET, "x", .ham = 3 }, NULL, NULL, NULL },
+		{ "what the author claims to be does not count", "a@b.example",
+		    20, { IDENTITY_DKIM, "x", .ham = 100 }, NULL, NULL, NULL },
+		{ "trusted by DNSWL", "a@b.example", 20, { 0 },
+		    "list.dnswl.org", "127.0.5.2", "DNSWL" },
+		{ "listed there, without trust", "a@b.example", 20, { 0 },
+		    "list.dnswl.org", "127.0.5.0", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct verdict v = { .score = rows[i].score,
+			.score_low = rows[i].score, .thresholds = { 5, 8, 12 } };
+		struct reputation_row row = rows[i].row;
+		struct dnsxl_evidence list = { .list = rows[i].list,
+			.result = rows[i].result };
+		struct evidence e = { .reputation = &row,
+			.reputation_count = row.key != NULL, .dnsxl = &list,
+			.dnsxl_count = rows[i].list != NULL };
+		struct envelope envelope = { .mail_from = rows[i].mail_from };
+		const char *got = strikes_excuse(&v, &e, &envelope);
+
+		tap_is_str(got != NULL ? got : "(struck)", rows[i].want != NULL ?
+		    rows[i].want : "(struck)", rows[i].label);
+	}
+}
+
 int
 main(void)
 {
@@ -106,5 +156,6 @@ main(void)
 	test_window();
 	test_who();
 	test_bounds();
+	test_excuse();
 	return tap_done();
 }

@@ -138,12 +138,13 @@ ask_epoll(struct helper *h, struct helper_conn *c)
 }
 
 static void
-flush_conn(struct helper *h, struct helper_conn *c)
+flush_conn(struct helper *h, struct helper_conn *c, unsigned rows)
 {
-	for (unsigned i = 0; c->cursor.op != 0 && c->count < HELPER_QUEUE; i++) {
+	while (c->cursor.op != 0 && c->count < HELPER_QUEUE) {
 		struct ban_reply reply;
 
-		if (ban_service_next(h->service, &c->cursor, &reply) == 0) {
+		if (rows-- == 0 ||
+		    ban_service_next(h->service, &c->cursor, &reply) == 0) {
 			h->more = true;
 			break;
 		}
@@ -171,10 +172,17 @@ flush_conn(struct helper *h, struct helper_conn *c)
 void
 helper_conns_flush(struct helper *h)
 {
+	unsigned lists = 0, rows;
+
 	h->more = false;
 	for (struct helper_conn *c = h->conns; c != NULL; c = c->next)
+		lists += !c->dead && c->cursor.op != 0 &&
+		    c->count < HELPER_QUEUE;
+	/* each row is read from the journal: many lists share what one gets */
+	rows = lists > HELPER_ROWS ? 1 : HELPER_ROWS / (lists > 0 ? lists : 1);
+	for (struct helper_conn *c = h->conns; c != NULL; c = c->next)
 		if (!c->dead && (c->count > 0 || c->cursor.op != 0))
-			flush_conn(h, c);
+			flush_conn(h, c, rows);
 }
 
 void

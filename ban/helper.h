@@ -11,6 +11,7 @@ enum {
 	HELPER_EVENTS = 128,
 	HELPER_QUEUE = 64,	  /* answers a connection may have waiting */
 	HELPER_ROUND = 64,	  /* requests in one round, all together */
+	HELPER_ROWS = 128,	  /* rows of lists, all together */
 	HELPER_TICK_BUDGET = 500, /* expiries in one round */
 	HELPER_LINES_PER_MINUTE = 600,
 };

@@ -298,6 +298,12 @@ attr_be32(const struct nlattr *a)
 	    ntohl(mnl_attr_get_u32(a)) : 0;
 }
 
+static uint8_t
+attr_u8(const struct nlattr *a)
+{
+	return mnl_attr_get_payload_len(a) >= 1 ? mnl_attr_get_u8(a) : 0;
+}
+
 static uint64_t
 attr_be64(const struct nlattr *a)
 {
@@ -324,7 +330,7 @@ read_entry(const struct list_reader *r, const struct nlattr *data)
 				}
 			break;
 		case IPSET_ATTR_CIDR:
-			prefix = mnl_attr_get_u8(a);
+			prefix = attr_u8(a);
 			break;
 		case IPSET_ATTR_TIMEOUT:
 			e.timeout_sec = attr_be32(a);
@@ -337,7 +343,7 @@ read_entry(const struct list_reader *r, const struct nlattr *data)
 			break;
 		}
 	}
-	if (e.net.addr.family == 0 || prefix > bytes * 8)
+	if (e.net.addr.family == 0 || prefix == 0 || prefix > bytes * 8)
 		return;
 	e.net.prefix_len = (uint8_t)prefix;
 	r->fn(r->context, &e);
@@ -388,7 +394,7 @@ on_list(const struct nlmsghdr *h, void *context)
 				type = mnl_attr_get_str(a);
 			break;
 		case IPSET_ATTR_FAMILY:
-			family = mnl_attr_get_u8(a);
+			family = attr_u8(a);
 			break;
 		case IPSET_ATTR_DATA:
 			data = a;
@@ -497,11 +503,14 @@ on_address(const struct nlmsghdr *h, void *context)
 {
 	struct netset *set = context;
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-	unsigned family = m->ifa_family == AF_INET ? 4 :
-	    m->ifa_family == AF_INET6 ? 6 : 0;
 	const struct nlattr *a;
+	unsigned family;
 
-	if (h->nlmsg_type != RTM_NEWADDR || family == 0)
+	if (h->nlmsg_type != RTM_NEWADDR ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+		return MNL_CB_OK;
+	family = m->ifa_family == AF_INET ? 4 : m->ifa_family == AF_INET6 ? 6 : 0;
+	if (family == 0)
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, h, sizeof(*m)) {
 		unsigned type = mnl_attr_get_type(a);

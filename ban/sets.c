@@ -89,6 +89,9 @@ look(struct helper *h, unsigned set, bool quiet)
 	size_t expected = ban_service_count(h->service, set);
 	int code = ban_kernel_look(h->kernel, set, &info, &err);
 
+	/* somebody changes the list of sets just now: looked at again soon */
+	if (code == -EINTR)
+		return;
 	if (code == 0 && info.state == BAN_SET_FINE) {
 		if (info.entries < ban_service_count(h->service, set))
 			h->compare_wanted[set] = true;

@@ -12,7 +12,7 @@
 #define UNSURE_RETRY_MS 1000
 #define JOURNAL_LOOK_MS 1000
 /* places of the table looked at before others get their turn */
-#define LIST_BUDGET 20000
+#define LIST_BUDGET 2000
 /* claims ended before others get their turn: each goes to the kernel */
 #define FLUSH_BUDGET 50
 
@@ -429,22 +429,20 @@ finish(struct ban_cursor *c, struct ban_reply *reply)
 static int
 next_ban(struct ban_service *s, struct ban_cursor *c, struct ban_reply *reply)
 {
+	uint32_t start = c->place;
 	struct ban_slot *slot;
 	bool end = false;
 
-	for (unsigned looked = 0; !end; looked++) {
-		if (looked == LIST_BUDGET)
-			return 0;
-		slot = ban_table_next(s->table, &c->place, LIST_BUDGET, &end);
-		if (slot == NULL && !end)
-			return 0;
+	while (!end && c->place - start < LIST_BUDGET) {
+		slot = ban_table_next(s->table, &c->place,
+		    LIST_BUDGET - (c->place - start), &end);
 		if (slot == NULL || !(c->scope & slot->scope) ||
 		    slot->expires <= s->now)
 			continue;
 		ban_service_fill_entry(s, slot, &reply->entry);
 		return 1;
 	}
-	return finish(c, reply);
+	return end ? finish(c, reply) : 0;
 }
 
 /* The claim of that source (and label, unless "") on a ban, if any. */

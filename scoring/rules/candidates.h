@@ -2,8 +2,8 @@
  * candidates - candidate databases: one pass over a text tells which rules of a kind
  * may match it (libhs; PCRE2 then confirms).
  *
- * A database belongs to the patterns of one kind of rule and is kept in a
- * file whose name is the hash of these patterns, of the library's version
+ * A database belongs to the patterns of one kind of rule, or to what these
+ * are for plain text only, and is kept in a file whose name is the hash of these patterns, of the library's version
  * and of the CPU features it was built for. It only ever says "may match":
  * patterns that libhs cannot take are always candidates. A missing, stale or
  * damaged file means no database, which changes speed and nothing else.
@@ -22,8 +22,18 @@
 struct ruleset;
 struct hs_target;
 
-/* kind: enum rule_kind. NULL: there is no usable file; why says so. */
-struct hs_target *hs_target_open(const struct ruleset *rs, int kind,
+/* In the order of building: what takes longest first */
+enum hs_set {
+	HS_BODY,
+	HS_OTHER_BODY, /* long body rules: what is not plain text (outline.h) */
+	HS_RAWBODY,
+	HS_PLAIN_BODY, /* long body rules: plain text */
+	HS_URI, HS_FULL, HS_SETS,
+};
+const char *hs_set_name(enum hs_set set);
+
+/* NULL: there is no usable file, why says so; or there are no such rules. */
+struct hs_target *hs_target_open(const struct ruleset *rs, enum hs_set set,
     const char *dir, struct error *why);
 void hs_target_free(struct hs_target *t);
 
@@ -34,7 +44,7 @@ struct hs_build {
 };
 /* Builds and writes the file, atomically. 0; -ENOTSUP without libhs or
  * without rules of that kind; -errno. */
-int hs_target_build(const struct ruleset *rs, int kind, const char *dir,
+int hs_target_build(const struct ruleset *rs, enum hs_set set, const char *dir,
     struct hs_build *ret_build, struct error *err);
 
 /* The least and the most bytes that a PCRE2 pattern can match (most:

@@ -115,8 +115,6 @@ compile_pattern(struct loader *l, struct rule_def *d)
 	}
 	if (d->has_templates)
 		d->pattern = NULL;
-	if (r == 0 && d->pattern != NULL && d->outline.ptr != NULL)
-		pattern_set_outline(d->pattern, d->outline);
 	return r;
 }
 

@@ -16,6 +16,7 @@
 #include <libpsl.h>
 
 #include "scoring/message/body.h"
+#include "scoring/rules/candidates.h"
 #include "scoring/rules/eval.h"
 #include "scoring/rules/expr.h"
 #include "scoring/rules/pattern.h"
@@ -68,7 +69,6 @@ struct rule_def {
 	struct span perl; /* bare Perl pattern, "(?i)..." */
 	struct pattern *pattern;
 	bool has_templates, has_captures;
-	struct span outline; /* replaced rules: simpler, matches at least that */
 
 	struct expr expr; /* RULE_META; names are indices into parts */
 	uint32_t *parts;  /* rules, each once */
@@ -94,7 +94,6 @@ struct run_scratch {
 };
 
 struct domains;
-struct hs_target;
 
 struct ruleset {
 	atomic_uint refs;
@@ -118,7 +117,7 @@ struct ruleset {
 	struct domains *domains; /* domains.c */
 	struct dns_limits *dns_limits; /* ask.c */
 	bool asks_with_captures; /* questions hold what rules captured */
-	struct hs_target *targets[RULE_KINDS]; /* NULL: PCRE2 alone */
+	struct hs_target *targets[HS_SETS]; /* NULL: PCRE2 alone */
 	const char *envelope_sender_header; /* NULL: guess */
 	struct ruleset_score *foreign;
 	size_t foreign_count;
@@ -162,8 +161,6 @@ struct loader {
 	size_t replace_count, replace_alloc;
 	struct span replace_start, replace_end;
 	struct strmap replace_rules; /* rule name to 1 */
-	struct strmap outlines;	     /* tag to index into replace_values */
-	bool outlining;		     /* replace by outlines */
 	struct strmap if_cache;
 	unsigned depth, files;
 	bool scores_only; /* inside the tuned file */

@@ -43,7 +43,6 @@ loader_init(struct loader *l)
 	strmap_init(&l->directives, l->arena);
 	strmap_init(&l->functions, l->arena);
 	strmap_init(&l->replace_rules, l->arena);
-	strmap_init(&l->outlines, l->arena);
 	for (size_t i = 0; i < 4; i++)
 		strmap_init(&l->replace[i], l->arena);
 	l->replace_start = SPAN_LIT("<");

@@ -34,7 +34,6 @@ enum pattern_state { PATTERN_NEW, PATTERN_READY, PATTERN_FAST, PATTERN_FAILED };
 struct pattern {
 	struct pattern_pool *pool;
 	struct span text; /* PCRE2's language */
-	struct span outline;
 	size_t index;
 	pcre2_code *code; /* NULL until it is needed, when unchecked */
 	struct wide *wide; /* instead of code, when that is too small */
@@ -147,18 +146,6 @@ struct span
 pattern_text(const struct pattern *p)
 {
 	return p->text;
-}
-
-struct span
-pattern_outline(const struct pattern *p)
-{
-	return p->outline;
-}
-
-void
-pattern_set_outline(struct pattern *p, struct span outline)
-{
-	p->outline = outline;
 }
 
 size_t
@@ -308,45 +295,6 @@ pattern_free_alone(struct pattern *p)
 	drop(p);
 	free((char *)(uintptr_t)p->text.ptr);
 	free(p);
-}
-
-bool
-pattern_first_bytes(struct pattern_pool *pool, struct span perl,
-    unsigned char ret_bits[32])
-{
-	const uint8_t *bits = NULL;
-	pcre2_code *code;
-	PCRE2_SIZE at;
-	uint32_t type = 0, unit = 0, min = 0;
-	struct buf b;
-	int number;
-	bool ok = false;
-
-	buf_init(&b, MAX_PATTERN_BYTES);
-	pattern_translate(perl, &b);
-	code = b.failed ? NULL :
-			  pcre2_compile((PCRE2_SPTR)b.ptr, b.len, PCRE2_CASELESS,
-			      &number, &at, pool->compile);
-	buf_done(&b);
-	if (code == NULL)
-		return false;
-	pcre2_pattern_info(code, PCRE2_INFO_MINLENGTH, &min);
-	pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, &bits);
-	pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODETYPE, &type);
-	pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODEUNIT, &unit);
-	memset(ret_bits, 0, 32);
-	if (min > 0 && bits != NULL) {
-		memcpy(ret_bits, bits, 32);
-		ok = true;
-	} else if (min > 0 && type == 1) {
-		uint8_t other = pool->tables[256 + (unit & 0xFF)];
-
-		ret_bits[(unit & 0xFF) / 8] |= (unsigned char)(1 << unit % 8);
-		ret_bits[other / 8] |= (unsigned char)(1 << other % 8);
-		ok = true;
-	}
-	pcre2_code_free(code);
-	return ok;
 }
 
 static bool

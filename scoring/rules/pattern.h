@@ -58,14 +58,6 @@ int pattern_new_alone(struct pattern_pool *pool, struct span perl,
 void pattern_free_alone(struct pattern *p); /* NULL is allowed */
 
 struct span pattern_text(const struct pattern *p);  /* as PCRE2 reads it */
-/* A pattern that matches wherever p does, and simpler; ptr NULL: none was
- * given. For prefilters. */
-struct span pattern_outline(const struct pattern *p);
-void pattern_set_outline(struct pattern *p, struct span outline);
-/* The bytes with which a match of a bare Perl pattern may begin, whatever
- * case: a bit each. false: any, or it may be empty. */
-bool pattern_first_bytes(struct pattern_pool *pool, struct span perl,
-    unsigned char ret_bits[32]);
 size_t pattern_index(const struct pattern *p);	    /* in its pool */
 /* Named groups: calls fn for each (name, number). */
 void pattern_names(const struct pattern *p,

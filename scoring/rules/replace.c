@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
 enum { REPLACE_MAX_BYTES = 1024 * 1024, REPLACE_PASSES = 6 };
@@ -160,17 +159,6 @@ contains_tag(struct span s)
 	return false;
 }
 
-static bool
-find_outline(struct loader *l, struct span name, struct span *ret)
-{
-	size_t *i = strmap_find(&l->outlines, name);
-
-	if (i == NULL)
-		return false;
-	*ret = l->replace_values[*i];
-	return true;
-}
-
 /* One pass. true: a replacement brought new tags */
 static bool
 replace_once(struct loader *l, struct buf *text, struct buf *out)
@@ -201,9 +189,7 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 			buf_add_span(out, inter);
 		buf_add_span(out, pre);
 		name = span_of(s.ptr + i + 1, n - 2);
-		if (l->outlining && find_outline(l, name, &value)) {
-			buf_add_span(out, value);
-		} else if (find_value(l, TAG, name, &value)) {
+		if (find_value(l, TAG, name, &value)) {
 			buf_add_span(out, value);
 			again = again || contains_tag(value);
 		} else
@@ -213,132 +199,6 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 		i += n;
 	}
 	return again;
-}
-
-/* ---- outlines: what libhs gets in place of huge expansions */
-
-/* Is the text one bracket, so that a quantifier behind it means all of it? */
-static bool
-is_one_group(struct span s)
-{
-	size_t depth = 0;
-
-	if (s.len < 2 || (s.ptr[0] != '(' && s.ptr[0] != '['))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] == '\\') {
-			i++;
-			continue;
-		}
-		if (s.ptr[i] == '[') {
-			/* to the end of the class; "]" may come first */
-			i += 1 + (i + 1 < s.len && s.ptr[i + 1] == '^');
-			do {
-				i += i < s.len && s.ptr[i] == '\\';
-				i++;
-			} while (i < s.len && s.ptr[i] != ']');
-			if (depth == 0)
-				return i + 1 == s.len;
-		} else if (s.ptr[i] == '(')
-			depth++;
-		else if (s.ptr[i] == ')' && --depth == 0)
-			return i + 1 == s.len;
-	}
-	return false;
-}
-
-static void
-add_outline(const unsigned char bits[32], uint32_t least, uint32_t most,
-    struct buf *out)
-{
-	buf_add_str(out, "(?:");
-	if (bits != NULL) {
-		buf_add_char(out, '[');
-		for (unsigned c = 0, end; c < 256; c++) {
-			if (!(bits[c / 8] & 1 << c % 8))
-				continue;
-			for (end = c; end < 255 &&
-			     bits[(end + 1) / 8] & 1 << (end + 1) % 8; end++)
-				;
-			buf_printf(out, end > c + 1 ? "\\x%02x-\\x%02x" :
-				end > c		  ? "\\x%02x\\x%02x" :
-						    "\\x%02x", c, end);
-			c = end;
-		}
-		buf_add_char(out, ']');
-		least--;
-		most -= most != UINT32_MAX;
-	}
-	if (most == UINT32_MAX)
-		buf_printf(out, "(?s:.{%u,})", least);
-	else if (most > 0)
-		buf_printf(out, "(?s:.{%u,%u})", least, most);
-	buf_add_char(out, ')');
-}
-
-/*
- * A tag's expansion is hundreds of bytes of look-alikes for one letter. Its
- * outline says only with which bytes it begins and how long it is, which is
- * enough to find candidates.
- */
-static int
-make_outline(struct loader *l, struct span name, struct span value,
-    struct buf *a, struct buf *b)
-{
-	unsigned char bits[32];
-	uint32_t least, most;
-	struct buf swap, *out = b;
-	bool again = true, first;
-
-	buf_reset(a);
-	buf_add_span(a, value);
-	for (int pass = 0; again && pass < REPLACE_PASSES; pass++) {
-		again = replace_once(l, a, b);
-		swap = *a;
-		*a = *b;
-		*b = swap;
-	}
-	if (a->failed || a->len < 24 || !is_one_group(buf_span(a)))
-		return 0;
-	buf_reset(out);
-	pattern_translate(buf_span(a), out);
-	if (out->failed || !hs_widths(out->ptr, &least, &most))
-		return 0;
-	first = least > 0 &&
-	    pattern_first_bytes(l->rs->patterns, buf_span(a), bits);
-	buf_reset(out);
-	add_outline(first ? bits : NULL, least, most, out);
-	if (l->replace_count == l->replace_alloc)
-		return 0;
-	l->replace_values[l->replace_count] = arena_span(l->arena,
-	    buf_span(out));
-	if (l->replace_values[l->replace_count].ptr == NULL ||
-	    strmap_set(&l->outlines, name, l->replace_count) != 0)
-		return -ENOMEM;
-	l->replace_count++;
-	return 0;
-}
-
-static int
-make_outlines(struct loader *l, struct buf *a, struct buf *b)
-{
-	const struct strmap *tags = &l->replace[TAG];
-	struct span *values = ARENA_ARRAY(l->arena,
-	    l->replace_count + tags->count + 1, struct span);
-	int r = 0;
-
-	if (values == NULL)
-		return -ENOMEM;
-	if (l->replace_count != 0)
-		memcpy(values, l->replace_values,
-		    l->replace_count * sizeof(*values));
-	l->replace_values = values;
-	l->replace_alloc = l->replace_count + tags->count + 1;
-	for (size_t i = 0; r == 0 && i < tags->size; i++)
-		if (tags->slots[i].key.ptr != NULL)
-			r = make_outline(l, tags->slots[i].key,
-			    l->replace_values[tags->slots[i].value], a, b);
-	return r;
 }
 
 static int
@@ -370,29 +230,13 @@ static int
 replace_rule(struct loader *l, struct rule_def *d, struct buf *a, struct buf *b)
 {
 	struct span text;
-	int r;
+	int r = expand_rule(l, d, a, b);
 
-	if (l->outlines.count > 0) {
-		l->outlining = true;
-		r = expand_rule(l, d, a, b);
-		l->outlining = false;
-		if (r != 0 || d->failed)
-			return r;
-		buf_reset(b);
-		pattern_translate(buf_span(a), b);
-		d->outline = arena_span(l->arena, buf_span(b));
-		if (d->outline.ptr == NULL)
-			return -ENOMEM;
-	}
-	r = expand_rule(l, d, a, b);
 	if (r != 0 || d->failed)
 		return r;
 	text = arena_span(l->arena, buf_span(a));
 	if (text.ptr == NULL)
 		return -ENOMEM;
-	/* nothing was gained where the outline is no shorter */
-	if (d->outline.len >= text.len)
-		d->outline = (struct span){ NULL, 0 };
 	d->perl = text;
 	return 0;
 }
@@ -405,8 +249,6 @@ replace_apply(struct loader *l)
 
 	buf_init(&a, REPLACE_MAX_BYTES);
 	buf_init(&b, REPLACE_MAX_BYTES);
-	if (l->replace_rules.count > 0)
-		r = make_outlines(l, &a, &b);
 	for (size_t i = 0; r == 0 && i < l->rs->rule_count; i++) {
 		struct rule_def *d = l->rs->rules[i];
 

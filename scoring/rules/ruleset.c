@@ -18,7 +18,7 @@ ruleset_free(struct ruleset *rs)
 		scratch_free(s);
 		s = next;
 	}
-	for (size_t i = 0; i < RULE_KINDS; i++)
+	for (size_t i = 0; i < HS_SETS; i++)
 		hs_target_free(rs->targets[i]);
 	pattern_pool_free(rs->patterns);
 	psl_free(rs->psl);
@@ -79,9 +79,6 @@ load(struct loader *l)
 	return r;
 }
 
-static const enum rule_kind compiled_kinds[] = { RULE_RAWBODY, RULE_BODY,
-	RULE_URI, RULE_FULL };
-
 /* A database that cannot be used is no error: PCRE2 finds the same. */
 static void
 open_targets(struct loader *l)
@@ -89,18 +86,23 @@ open_targets(struct loader *l)
 	const char *dir = l->options->compiled_dir;
 	struct ruleset *rs = l->rs;
 
-	for (size_t i = 0; dir != NULL &&
-	     i < sizeof(compiled_kinds) / sizeof(compiled_kinds[0]); i++) {
-		enum rule_kind k = compiled_kinds[i];
+	for (int i = 0; dir != NULL && i < HS_SETS; i++) {
 		struct error why = { "" };
 
-		if (rs->order_count[k] == 0)
-			continue;
-		rs->targets[k] = hs_target_open(rs, k, dir, &why);
-		if (rs->targets[k] == NULL)
+		rs->targets[i] = hs_target_open(rs, (enum hs_set)i, dir, &why);
+		if (rs->targets[i] == NULL && why.text[0] != '\0')
 			diag_add(l->diags, DIAG_NOTE, dir, 0,
 			    "not compiled: %s", why.text);
 	}
+	/* of these three one alone does not have all the rules */
+	if (rs->targets[HS_BODY] == NULL || rs->targets[HS_PLAIN_BODY] == NULL ||
+	    rs->targets[HS_OTHER_BODY] == NULL)
+		for (int i = 0; i < HS_SETS; i++)
+			if (i == HS_BODY || i == HS_PLAIN_BODY ||
+			    i == HS_OTHER_BODY) {
+				hs_target_free(rs->targets[i]);
+				rs->targets[i] = NULL;
+			}
 }
 
 struct compile_job {
@@ -128,10 +130,9 @@ compile_targets(void *context)
 		if (i >= job->count)
 			return NULL;
 		c = &job->list[i];
-		c->type = i == 0 ? "rawbody" : i == 1 ? "body" :
-		    i == 2 ? "uri" : "full";
-		c->result = hs_target_build(job->rs, (int)compiled_kinds[i],
-		    job->dir, &b, &c->err);
+		c->type = hs_set_name((enum hs_set)i);
+		c->result = hs_target_build(job->rs, (enum hs_set)i, job->dir,
+		    &b, &c->err);
 		c->patterns = b.patterns;
 		c->left_out = b.left_out;
 		c->bytes = b.bytes;
@@ -149,6 +150,8 @@ ruleset_compile(const struct ruleset *rs, const char *dir, unsigned jobs,
 	pthread_t threads[RULESET_COMPILED_KINDS];
 	unsigned started = 0;
 
+	_Static_assert((int)RULESET_COMPILED_KINDS == (int)HS_SETS,
+	    "a result for each database");
 	memset(ret_list, 0, RULESET_COMPILED_KINDS * sizeof(*ret_list));
 	pthread_mutex_init(&job.lock, NULL);
 	while (started + 1 < jobs && started < RULESET_COMPILED_KINDS - 1 &&

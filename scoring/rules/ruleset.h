@@ -108,9 +108,10 @@ const char *ruleset_hash(const struct ruleset *rs);
 /* Candidate databases (libhs) for `spamscore compile`: one file a type of
  * rule in dir, named by the hash of the patterns, written atomically. On jobs
  * threads; building takes hundreds of megabytes. */
-enum { RULESET_COMPILED_KINDS = 4 };
+enum { RULESET_COMPILED_KINDS = 6 };
 struct ruleset_compiled {
-	const char *type; /* "body", "rawbody", "uri", "full" */
+	const char *type; /* "body", "plain-body", "other-body", "rawbody",
+			     "uri", "full" */
 	int result;	  /* 0; -ENOTSUP: no libhs, or no such rules; -errno */
 	struct error err; /* when result is not 0 */
 	char file[128];

@@ -9,8 +9,8 @@
 #include <errno.h>
 
 #include "scoring/message/body.h"
-#include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
+#include "scoring/rules/outline.h"
 
 /* How many bytes of a match must be found again in the raw message before
  * its place is believed */
@@ -109,7 +109,6 @@ place_hit(struct eval_context *c, const struct rule_def *d)
 
 struct candidates {
 	struct eval_context *c;
-	const struct hs_target *target;
 	struct span text;
 	size_t text_index;
 };
@@ -132,22 +131,55 @@ confirm(void *context, uint32_t rule)
 	run_clock_add(x->c, d, since);
 }
 
+static bool
+has_targets(const struct ruleset *rs, enum rule_kind kind)
+{
+	return rs->targets[kind == RULE_BODY	? HS_BODY :
+		kind == RULE_RAWBODY ? HS_RAWBODY :
+		kind == RULE_URI     ? HS_URI : HS_FULL] != NULL;
+}
+
+/* Asks the databases of that kind about one text and confirms. */
+static void
+scan_text(struct eval_context *c, enum rule_kind kind, struct candidates *x)
+{
+	struct hs_target *const *targets = c->rs->targets;
+	const struct hs_target *ask[2] = { NULL, NULL };
+
+	switch (kind) {
+	case RULE_BODY:
+		ask[0] = targets[HS_BODY];
+		ask[1] = targets[outline_text_plain(x->text) ? HS_PLAIN_BODY :
+							       HS_OTHER_BODY];
+		break;
+	case RULE_RAWBODY:
+		ask[0] = targets[HS_RAWBODY];
+		break;
+	case RULE_URI:
+		ask[0] = targets[HS_URI];
+		break;
+	default:
+		ask[0] = targets[HS_FULL];
+		break;
+	}
+	for (size_t i = 0; i < 2 && ask[i] != NULL; i++)
+		if (hs_target_scan(ask[i], &c->scratch->hs, x->text, confirm,
+			x) != 0)
+			c->oom = true;
+}
+
 static void
 run_target(struct eval_context *c, enum rule_kind kind, const struct texts *t)
 {
 	const struct ruleset *rs = c->rs;
-	const struct hs_target *target = rs->targets[kind];
+	struct candidates x = { .c = c };
 
-	if (target != NULL) {
-		struct candidates x = { .c = c, .target = target };
-
+	if (has_targets(rs, kind)) {
 		for (size_t i = 0; i < t->count && !c->oom; i++) {
 			x.text = t->items[i];
 			x.text_index = i;
 			c->budget.steps += 1 + x.text.len / 16;
-			if (hs_target_scan(target, &c->scratch->hs, x.text,
-				confirm, &x) != 0)
-				c->oom = true;
+			scan_text(c, kind, &x);
 		}
 		return;
 	}

@@ -1,0 +1,222 @@
+/*
+ * What libhs is told of a pattern: the pattern itself, or an outline of it
+ * where that is shorter.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "scoring/rules/candidates_set.h"
+#include "scoring/rules/outline.h"
+
+enum {
+	/* libhs spends seconds on what is longer, unless repeats are simple */
+	MAX_EXACT_BYTES = 1024,
+	MAX_OUTLINE_BYTES = 64 * 1024,
+	MAX_TEXT_BYTES = 1024 * 1024,
+};
+
+static bool
+is_caseless(struct span s)
+{
+	for (size_t i = 0; i + 2 < s.len; i++)
+		if (s.ptr[i] == '(' && s.ptr[i + 1] == '?')
+			for (size_t k = i + 2; k < s.len &&
+			     strchr("imsxn^-", s.ptr[k]) != NULL; k++)
+				if (s.ptr[k] == 'i')
+					return true;
+	return false;
+}
+
+static int
+hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+	    c >= 'a' && c <= 'f'    ? c - 'a' + 10 :
+	    c >= 'A' && c <= 'F'    ? c - 'A' + 10 : -1;
+}
+
+static bool
+folds(unsigned c)
+{
+	return c >= 0xC0 && c != 0xD7 && c != 0xF7 && c != 0xDF && c != 0xFF;
+}
+
+/* A byte above 0x7F at s, raw or as \xHH: its length, or 0 */
+static size_t
+high_byte(struct span s, unsigned *ret_byte)
+{
+	if ((unsigned char)s.ptr[0] >= 0x80) {
+		*ret_byte = (unsigned char)s.ptr[0];
+		return 1;
+	}
+	if (s.len < 4 || s.ptr[0] != '\\' || s.ptr[1] != 'x' ||
+	    hex_digit(s.ptr[2]) < 8 || hex_digit(s.ptr[3]) < 0)
+		return 0;
+	*ret_byte = (unsigned)(hex_digit(s.ptr[2]) << 4 | hex_digit(s.ptr[3]));
+	return 4;
+}
+
+/*
+ * libhs folds ASCII only, our PCRE2 tables Latin-1 too (pattern.c). What
+ * caseless patterns say about such bytes is widened: too many candidates are
+ * right, one too few is a lost hit.
+ */
+static void
+widen_for_hs(struct span s, struct buf *out)
+{
+	bool in_class = false, negated = false;
+	size_t start = 0, n;
+	unsigned c, d;
+
+	for (size_t i = 0; i < s.len; i++) {
+		struct span rest = span_from(s, i);
+
+		n = high_byte(rest, &c);
+		if (n > 0 && !in_class) {
+			buf_printf(out, folds(c) ? "[\\x%02x\\x%02x]" : "\\x%02x",
+			    c, c ^ 0x20);
+			i += n - 1;
+		} else if (n > 0) {
+			struct span after = span_from(rest, n);
+			size_t m = after.len > 1 && after.ptr[0] == '-' ?
+			    high_byte(span_from(after, 1), &d) : 0;
+
+			if (m > 0 && !negated && d >= 0xC0) {
+				/* a range among letters: all letters */
+				buf_printf(out, "\\x%02x-\\xff", c < 0xC0 ? c : 0xC0);
+				n += 1 + m;
+			} else if (m > 0) {
+				buf_printf(out, "\\x%02x-\\x%02x", c, d);
+				n += 1 + m;
+			} else if (!negated && folds(c))
+				buf_printf(out, "\\x%02x\\x%02x", c, c ^ 0x20);
+			else
+				buf_printf(out, "\\x%02x", c);
+			i += n - 1;
+		} else if (s.ptr[i] == '\\' && i + 1 < s.len) {
+			buf_add(out, s.ptr + i, 2);
+			i++;
+		} else {
+			if (!in_class && s.ptr[i] == '[') {
+				in_class = true;
+				negated = i + 1 < s.len && s.ptr[i + 1] == '^';
+				start = i + 1 + negated;
+			} else if (in_class && s.ptr[i] == ']' && i > start)
+				in_class = false;
+			buf_add_char(out, s.ptr[i]);
+		}
+	}
+}
+
+static bool
+takes(const char *text)
+{
+	hs_compile_error_t *e = NULL;
+	hs_expr_info_t *info = NULL;
+	bool ok = hs_expression_info(text, HS_PATTERN_FLAGS, &info, &e) ==
+	    HS_SUCCESS;
+
+	hs_free_compile_error(e);
+	free(info);
+	return ok;
+}
+
+/* What is too large for libhs it makes smaller by itself, down to something
+ * that matches nearly everywhere. To see that, it is not allowed to. */
+static bool
+takes_whole(const char *text)
+{
+	hs_compile_error_t *e = NULL;
+	hs_database_t *db = NULL;
+	bool ok = hs_compile(text, HS_PATTERN_FLAGS & ~HS_FLAG_PREFILTER,
+	    HS_MODE_BLOCK, NULL, &db, &e) == HS_SUCCESS;
+
+	hs_free_compile_error(e);
+	hs_free_database(db);
+	return ok;
+}
+
+static bool
+exact_text(struct span pattern, struct buf *out)
+{
+	if (pattern.len > MAX_EXACT_BYTES)
+		return false;
+	buf_reset(out);
+	if (is_caseless(pattern))
+		widen_for_hs(pattern, out);
+	else
+		buf_add_span(out, pattern);
+	return !out->failed && takes(out->ptr);
+}
+
+/* The first that suits is taken: each says less than the one before. */
+static bool
+outline_text(struct span pattern, unsigned view, struct buf *out,
+    bool *ret_never)
+{
+	static const unsigned tries[] = {
+		0, OUTLINE_ENDS, OUTLINE_REPEATS,
+		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_PAIR,
+		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_ONCE,
+	};
+
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		enum outline_result r = outline_make(pattern, view | tries[i],
+		    out);
+		size_t most = tries[i] & OUTLINE_REPEATS ? MAX_OUTLINE_BYTES :
+							   MAX_EXACT_BYTES;
+
+		*ret_never = r == OUTLINE_NEVER;
+		if (r != OUTLINE_MADE)
+			return false;
+		if (out->len <= most && takes_whole(out->ptr))
+			return true;
+	}
+	return false;
+}
+
+char *
+hs_text_new(struct span pattern, enum hs_part part, enum hs_taken *ret_taken)
+{
+	bool never = false, exact, ok;
+	char *text = NULL;
+	struct buf b;
+
+	*ret_taken = HS_LEFT_OUT;
+	/* libhs reads up to the first NUL */
+	if (pattern.len > 0 && memchr(pattern.ptr, '\0', pattern.len) != NULL) {
+		if (part == HS_EXACT_ONLY)
+			*ret_taken = HS_ELSEWHERE;
+		return NULL;
+	}
+	buf_init(&b, MAX_TEXT_BYTES);
+	exact = ok = exact_text(pattern, &b);
+	if (!exact && part != HS_EXACT_ONLY)
+		ok = outline_text(pattern, part == HS_OUTLINES_PLAIN ?
+			OUTLINE_PLAIN : OUTLINE_BLUR, &b, &never);
+	if (part != HS_ALL && exact != (part == HS_EXACT_ONLY))
+		*ret_taken = HS_ELSEWHERE;
+	else if (ok && (text = strdup(b.ptr)) != NULL)
+		*ret_taken = HS_TAKEN;
+	else if (never)
+		*ret_taken = HS_NEVER;
+	buf_done(&b);
+	return text;
+}
+
+bool
+hs_widths(const char *text, uint32_t *ret_least, uint32_t *ret_most)
+{
+	hs_compile_error_t *e = NULL;
+	hs_expr_info_t *info = NULL;
+
+	if (hs_expression_info(text, HS_FLAG_PREFILTER | HS_FLAG_ALLOWEMPTY,
+		&info, &e) != HS_SUCCESS) {
+		hs_free_compile_error(e);
+		return false;
+	}
+	*ret_least = info->min_width;
+	*ret_most = info->max_width;
+	free(info);
+	return true;
+}

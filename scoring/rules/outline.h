@@ -1,0 +1,44 @@
+/*
+ * outline - a simpler pattern that matches wherever a given one does, for
+ * finding candidates.
+ *
+ * Rules against look-alike letters name hundreds of bytes for each letter,
+ * others repeat long alternatives: libhs takes minutes for them or refuses.
+ * An outline forgets what is not needed to find the few texts worth a look.
+ *
+ * Plain text (bytes below 0x80, and no "&#") is most of all mail, and of
+ * hundreds of look-alikes only two or three are plain: what plain text
+ * cannot match is left out of its outlines, which are nearly exact.
+ */
+#ifndef SCORING_RULES_OUTLINE_H
+#define SCORING_RULES_OUTLINE_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+enum outline_mode {
+	OUTLINE_PLAIN = 1,   /* what plain text cannot match is left out */
+	OUTLINE_BLUR = 2,    /* bytes above 0x7f are all alike */
+	OUTLINE_REPEATS = 4, /* repeats are counted to two only */
+	OUTLINE_ENDS = 8,    /* "$" and its like match anywhere */
+	OUTLINE_PAIR = 16,   /* of a repeat, what two in a row must have */
+	OUTLINE_ONCE = 32,   /* repeats are counted to one only */
+};
+
+enum outline_result {
+	OUTLINE_MADE,
+	OUTLINE_NEVER,	 /* plain text cannot match */
+	OUTLINE_UNCLEAR, /* a construct that is not looked into; too long */
+};
+
+/* pattern: PCRE2's language, bytes. out: the outline. On plain text (in other
+ * modes: on any) it matches at least where the pattern does. Lookaround is
+ * left out. */
+enum outline_result outline_make(struct span pattern, unsigned modes,
+    struct buf *out);
+
+bool outline_text_plain(struct span text);
+
+#endif

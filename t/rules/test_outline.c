@@ -1,0 +1,169 @@
+/*
+ * Outlines: what they leave out, and that they match wherever the pattern
+ * does (on plain text, those for plain text).
+ */
+#include <stdio.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "scoring/rules/outline.h"
+#include "t/tap.h"
+
+static const struct {
+	const char *pattern;
+	unsigned modes;
+	enum outline_result want;
+	const char *want_text;
+} cases[] = {
+	{ "abc", OUTLINE_PLAIN, OUTLINE_MADE, "abc" },
+	{ "(?i)a[b\\xe9\xc3]|\\xc3\\xa9", OUTLINE_PLAIN, OUTLINE_MADE, "(?i)a[b]" },
+	{ "a\xc3?b", OUTLINE_PLAIN, OUTLINE_MADE, "ab" },
+	{ "a\xc3{0,3}b", OUTLINE_PLAIN, OUTLINE_MADE, "ab" },
+	{ "a\xc3{1,3}b", OUTLINE_PLAIN, OUTLINE_NEVER, NULL },
+	{ "a(?:\\xc3|[\\x80-\\xff])+b|c", OUTLINE_PLAIN, OUTLINE_MADE, "c" },
+	{ "a&#x?b|c&\\#|d&#?", OUTLINE_PLAIN, OUTLINE_MADE, "d&#?" },
+	{ "a[^\\xe9]b[^x\\xe9]", OUTLINE_PLAIN, OUTLINE_MADE, "a(?s:.)b[^x]" },
+	{ "[]\\xe9][^]a]", OUTLINE_PLAIN, OUTLINE_MADE, "[]][^]a]" },
+	{ "[\\x70-\\xe9\\d[:alpha:]\\xe9]", OUTLINE_PLAIN, OUTLINE_MADE,
+	    "[\\x70-\\xe9\\d[:alpha:]]" },
+	{ "(?=\\xc3)a|b", OUTLINE_PLAIN, OUTLINE_MADE, "b" },
+	{ "(?!\\xc3)a(?<!b)", OUTLINE_PLAIN, OUTLINE_MADE, "a" },
+	{ "(?>a+)b++c*?", OUTLINE_PLAIN, OUTLINE_MADE, "a+b+c*" },
+	{ "(?:a|a|(?:b)|b)", OUTLINE_PLAIN, OUTLINE_MADE, "(?:a|b)" },
+	{ "(?:ab)(?:c|d)(?:e)?", 0, OUTLINE_MADE, "ab(?:c|d)(?:e)?" },
+	{ "[a\\xc3]\\xe9[^\\xe9]", OUTLINE_BLUR, OUTLINE_MADE,
+	    "[a\\x80-\\xff][\\x80-\\xff](?s:.)" },
+	{ "\\xc3[\\xa0\\xa1]|\\xc4[\\xa0]|[\\xe1](?:\\xb8|\\xb9)", OUTLINE_BLUR,
+	    OUTLINE_MADE, "[\\x80-\\xff][\\x80-\\xff]" },
+	{ "a{2}b{0,5}c{1,9}d{3,}e?", OUTLINE_REPEATS, OUTLINE_MADE,
+	    "a{2,}b*c+d{2,}e?" },
+	{ "a{2}", OUTLINE_REPEATS | OUTLINE_ONCE, OUTLINE_MADE, "a+" },
+	{ "a(?:$|\\W|\\z)b$", OUTLINE_ENDS, OUTLINE_MADE, "a(?:|\\W)b" },
+	{ "(?:x?(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE, "(?:zw)(?:x?y?z)" },
+	{ "(?:x?(?:yz?|u)w){5}", OUTLINE_PAIR, OUTLINE_MADE,
+	    "(?:(?:yz?|u)w)(?:x?(?:y|u))" },
+	{ "(?:\\b(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE,
+	    "(?:\\by?zw)(?:\\by?z)" },
+	{ "(?:x?(?:y?z){2}w){5}", OUTLINE_PAIR, OUTLINE_MADE,
+	    "(?:(?:y?z){2}w)(?:x?(?:y?z){2})" },
+	{ "(?:xw){5}", OUTLINE_PAIR | OUTLINE_ONCE, OUTLINE_MADE, "(?:xw)" },
+	{ "(a)\\1", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "a(?i)b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "(?x)a b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "(?<n>a)", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "(?|a|b)", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "(?(1)a|b)", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "\\Qa\\E", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "[\\Qa\\E]", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "\\x{e9}", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "a(b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "a[b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "a)b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "a\\", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+	{ "(?", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
+};
+
+static const char *const patterns[] = {
+	"(?i)(?:[a4\\xe4]|\\xc3[\\xa4\\xa0]|&#(?:97|22[4-8]);)p(?:p|\\xc3\\xbe)le",
+	"(?i)(?=[a\\xe4])(?!apple)(?:a|\\xc3\\xa4)pp(?:l|\\|)e",
+	"(?:(?:my\\s)?(?:red\\s)?(?:apple|pear|plum?)(?:\\strees?)?[ ,:]{1,3}){3}",
+	"(?i)(?:^|\\W)\\bap{2,4}le(?:$|\\W)",
+	"[^\\xe4b]pple(?>[ ,]+)p",
+	"(?:(?:an?\\s)?(?:apple\\s){1,2}){2}",
+};
+
+static const char *const texts[] = {
+	"apple", "APPLE", "an 4pple", "my red apple, plum: red pear trees ",
+	"\xc3\xa4ppl\xc3\xa4 \xc3\xa4pple", "\xe4pple, \xc4PPLE", "&#97;pple, p",
+	"&#228;pple", "a\xc3\xbeple", "apple apple an apple apple ", "xpple p",
+	"app|e", "apple,pear,plum", "an apple apple apple ", "my apple my plum",
+	"appple\nx", "", "apples: plu, pear  apple ",
+};
+
+static pcre2_code *
+compile(const char *text)
+{
+	PCRE2_SIZE at;
+	int number;
+
+	return pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, &number,
+	    &at, NULL);
+}
+
+static bool
+matches(const pcre2_code *code, const char *text)
+{
+	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	int r = pcre2_match(code, (PCRE2_SPTR)text, strlen(text), 0, 0, data,
+	    NULL);
+
+	pcre2_match_data_free(data);
+	return r >= 0;
+}
+
+/* Every pattern under every mode over every text */
+static void
+test_superset(void)
+{
+	size_t hits = 0, checks = 0, lost = 0;
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+		for (unsigned modes = 0; modes < 64; modes++) {
+			enum outline_result r = outline_make(
+			    span_cstr(patterns[i]), modes, &b);
+			pcre2_code *whole = compile(patterns[i]), *outline;
+
+			outline = compile(b.ptr);
+			if (r != OUTLINE_MADE || whole == NULL || outline == NULL) {
+				tap_ok(false, "pattern %zu, modes %u: %s", i,
+				    modes, b.ptr);
+				continue;
+			}
+			for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]);
+			     k++) {
+				if ((modes & OUTLINE_PLAIN) &&
+				    !outline_text_plain(span_cstr(texts[k])))
+					continue;
+				checks++;
+				if (!matches(whole, texts[k]))
+					continue;
+				hits++;
+				if (matches(outline, texts[k]))
+					continue;
+				lost++;
+				printf("# %s (modes %u) misses \"%s\"\n", b.ptr,
+				    modes, texts[k]);
+			}
+			pcre2_code_free(whole);
+			pcre2_code_free(outline);
+		}
+	buf_done(&b);
+	tap_ok(lost == 0 && hits > 300, "outlines match where %zu of %zu "
+	    "patterns did, %zu lost", hits, checks, lost);
+}
+
+int
+main(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		enum outline_result r = outline_make(
+		    span_cstr(cases[i].pattern), cases[i].modes, &b);
+
+		tap_is_int((long long)r, (long long)cases[i].want, cases[i].pattern);
+		if (cases[i].want_text != NULL)
+			tap_is_str(b.ptr, cases[i].want_text, cases[i].pattern);
+	}
+	buf_done(&b);
+	tap_ok(outline_text_plain(SPAN_LIT("a & #b")), "plain text");
+	tap_ok(outline_text_plain((struct span){ NULL, 0 }), "no text is plain");
+	tap_ok(!outline_text_plain(SPAN_LIT("a&#b")), "an entity is not plain");
+	tap_ok(!outline_text_plain(SPAN_LIT("a\x80")), "a high byte is not plain");
+	test_superset();
+	return tap_done();
+}

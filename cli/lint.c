@@ -3,6 +3,7 @@
 
 #include "ban/policy.h"
 #include "cli/cli.h"
+#include "cli/tune_release.h"
 
 /* The ban helper reads the same file: its words are checked here too. */
 static void
@@ -29,6 +30,7 @@ lint(const struct judge_options *o, bool verbose)
 	struct engine *engine = NULL;
 	struct error err = { "" };
 	struct diags diags;
+	size_t entries, stale;
 	struct buf out;
 	int r;
 
@@ -36,6 +38,8 @@ lint(const struct judge_options *o, bool verbose)
 		return cli_fail(EX_OSERR, "out of memory");
 	diags_init(&diags, a);
 	r = cli_engine_load(o, true, &diags, &engine, &err);
+	if (r == 0 && tuned_check(engine, a, &diags, &entries, &stale) != 0)
+		r = error_set(&err, -ENOMEM, "out of memory");
 	if (r != -ENOMEM)
 		lint_ban_words(cli_config_path(o), a, &diags);
 	engine_unref(engine);

@@ -45,7 +45,9 @@ static const struct verb verbs[] = {
 	    "which rules take the time" },
 	{ "tune", verb_tune, "--ham PATH... --spam PATH... | --from-log\n"
 	    "       [--output FILE] [--max-ham-loss PERCENT] [--confidence PERCENT]\n"
-	    "       [--seed N] [--jobs N] [--cache FILE|none] [--plot F.svg] [options]",
+	    "       [--seed N] [--jobs N] [--cache FILE|none] [--plot F.svg] [options]\n"
+	    "       --adopt [--force] | --rollback | --history | --weekly [--sendmail F]\n"
+	    "       [--dry-run] [--json] [--config F] [--db F]",
 	    "fit the rules' scores to this server's mail" },
 	{ "lint", verb_lint, "[--verbose] [--config F] [--rules DIR|FILE]...",
 	    "report every error in configuration and rules" },

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/escape.h"
-#include "cli/tune.h"
+#include "cli/tune_release.h"
 #include "tune/file.h"
 #include "tune/fromlog.h"
 
@@ -439,6 +439,35 @@ option_take(struct tune_options *o, int c, int argc, char **argv)
 	}
 }
 
+/* It runs as shadow from now on. */
+static int
+candidate_announce(const struct tune_options *o)
+{
+	int code;
+	const char *how = daemon_reload(o->judge.config, &code);
+
+	if (!o->judge.json)
+		printf("candidate: %s\n", how);
+	return cli_finish(code);
+}
+
+/* What is done with results; false: the option is not about that. */
+static bool
+release_take(struct release_options *r, int c)
+{
+	if (c > 20 + RELEASE_NONE && c <= 20 + RELEASE_WEEKLY)
+		r->what = (enum release)(c - 20);
+	else if (c == 30)
+		r->force = true;
+	else if (c == 31)
+		r->dry_run = true;
+	else if (c == 32)
+		r->sendmail = optarg;
+	else
+		return false;
+	return true;
+}
+
 int
 verb_tune(int argc, char **argv)
 {
@@ -452,7 +481,15 @@ verb_tune(int argc, char **argv)
 		{ "seed", required_argument, NULL, 7 },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "cache", required_argument, NULL, 9 },
-		{ "plot", required_argument, NULL, 10 }, { 0 } };
+		{ "plot", required_argument, NULL, 10 },
+		{ "adopt", no_argument, NULL, 20 + RELEASE_ADOPT },
+		{ "rollback", no_argument, NULL, 20 + RELEASE_ROLLBACK },
+		{ "history", no_argument, NULL, 20 + RELEASE_HISTORY },
+		{ "weekly", no_argument, NULL, 20 + RELEASE_WEEKLY },
+		{ "force", no_argument, NULL, 30 },
+		{ "dry-run", no_argument, NULL, 31 },
+		{ "sendmail", required_argument, NULL, 32 }, { 0 } };
+	struct release_options release = { .tune = tune };
 	struct tune_options o = { .jobs = 1, .max_ham_loss = 0.001,
 		.confidence = 0.95, .seed = 1, .ham_cost = HAM_COST };
 	int c, code = judge_options_init(&o.judge, argc);
@@ -463,7 +500,13 @@ verb_tune(int argc, char **argv)
 		code = cli_fail(EX_OSERR, "out of memory");
 	while (code == EX_OK &&
 	    (c = getopt_long(argc, argv, "j:", options, NULL)) != -1)
-		code = option_take(&o, c, argc, argv);
+		if (!release_take(&release, c))
+			code = option_take(&o, c, argc, argv);
+	if (code == EX_OK && release.what != RELEASE_NONE) {
+		code = optind != argc || o.ham_count + o.spam_count > 0 ?
+		    cli_usage("tune") : tune_release(&o, &release);
+		goto out;
+	}
 	if (code == EX_OK && (optind != argc ||
 	    o.from_log == (o.ham_count + o.spam_count > 0)))
 		code = cli_usage("tune");
@@ -471,6 +514,9 @@ verb_tune(int argc, char **argv)
 		code = check_class(o.ham_count, o.spam_count);
 	if (code == EX_OK)
 		code = tune(&o);
+	if (code == EX_OK && o.output == NULL)
+		code = candidate_announce(&o);
+out:
 	free(o.ham);
 	free(o.spam);
 	judge_options_done(&o.judge);

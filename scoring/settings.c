@@ -19,6 +19,8 @@ const struct setting scoring_settings_table[] = {
 	    "directory of compiled rule databases" },
 	{ "tuned_dir", S(STRING, tuned_dir), 0, 0, NULL,
 	    "directory of tuned scores, which the daemon only reads" },
+	{ "tune_report_to", S(STRING, tune_report_to), 0, 0, NULL,
+	    "address to which the weekly tuning is reported" },
 	{ "shadow", S(STRINGS, shadow), 0, 0, NULL,
 	    "NAME FILE: rules or scores that are tried and never act" },
 	{ "shadow_steps", S(INT, shadow_steps), 1000, INT64_C(1000000000000),

@@ -14,6 +14,7 @@ struct scoring_settings {
 	const char *compiled_dir; /* databases of `spamscore compile` */
 	const char *tuned_dir;	  /* of `spamscore tune`; NULL: "tuned" in
 				     state_dir */
+	const char *tune_report_to; /* address of the weekly report; NULL: none */
 	struct strings shadow;	  /* pairs: name, file */
 	int64_t shadow_steps;	  /* as message_steps, of one shadow's rules */
 

@@ -1,0 +1,264 @@
+#!/usr/bin/python3
+"""From a candidate to scores in force and back, with a daemon: the gate over
+labelled mail, adoption, rollback byte for byte, kills, what lost its base, and
+what the timer does."""
+import json
+import os
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "milter"))
+from milter_peer import BUILD, Daemon, Tap  # noqa: E402
+
+SPAMSCORE = os.path.abspath(os.path.join(BUILD, "cli", "spamscore"))
+RULES = """header T_ODD Subject =~ /odd/
+score T_ODD 2
+header T_NEWS Subject =~ /news/
+score T_NEWS 6
+header T_BASE Subject =~ /base/
+score T_BASE 1
+"""
+tap = Tap()
+
+
+class Tuned(Daemon):
+    def __init__(self, more=""):
+        super().__init__(rules=None)
+        self.tuned = os.path.join(self.directory, "tuned")
+        os.makedirs(os.path.join(self.directory, "rules.d"))
+        os.makedirs(self.tuned)
+        self.write("rules.d/rules.cf", RULES)
+        self.more = more
+        self.write_config("rules_dir %s/rules.d\ntuned_dir %s\nlog_repeat 0\nlabel_rate 0\n"
+                          "control_socket %s/run/control.sock\n%s" %
+                          (self.directory, self.tuned, self.directory, more))
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.rename(path + ".new", path)
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.directory, name), "rb") as f:
+                return f.read()
+        except FileNotFoundError:
+            return None
+
+    def run(self, *args, code=0):
+        p = subprocess.run([SPAMSCORE, args[0], "--config", self.config_path, *args[1:]],
+                           capture_output=True, timeout=120, check=False)
+        out, err = p.stdout.decode(), p.stderr.decode()
+        if p.returncode != code:
+            tap.ok(False, " ".join(args), "exit %d, want %d" % (p.returncode, code), out, err)
+        return out + err
+
+    def candidate(self, scores, made=None, certified="yes", reject=None):
+        """As spamscore tune writes it: {rule: (base, score)}."""
+        made = int(time.time()) - 5 if made is None else made
+        text = ("# spamscore-tuned 1\n# made: %s (%d)\n# ruleset: %s\n# seed: 1\n"
+                "# fitted to: 4000 ham, 2000 spam\n# judged on: 3000 ham, 900 spam\n"
+                "# certified: %s, loss 0.02, confidence 0.95, lost 1 of 3000\n"
+                "# certificate reject: at most 2 %% of good mail reaches 12\n"
+                "# certificate tag: none\n" %
+                (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made)), made, "0" * 64, certified))
+        if reject is not None:
+            text += "reject_score %g\n" % reject
+        for name, (base, score) in sorted(scores.items()):
+            text += ("\n# %s: was %g; 10 ham, 200 spam, S/O 0.95 (0.9 .. 0.99): raised\n"
+                     "# base %s %g\nscore %s %g\n" % (name, base, name, base, name, score))
+        self.write("tuned/candidate.cf", text)
+        return text.encode()
+
+    def ask(self, *requests):
+        out = []
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(60)
+            s.connect(self.directory + "/run/control.sock")
+            f = s.makefile()
+            for r in requests:
+                s.sendall(json.dumps(r).encode() + b"\n")
+                out.append(json.loads(f.readline()))
+        return out
+
+    def week(self, ham, spam, label=True, tag=""):
+        """Mail of many senders: odd is spam that is missed now, news good mail that is tagged."""
+        with self.connect() as p:
+            kinds = ["plain"] * (ham - ham // 8) + ["news"] * (ham // 8) + ["odd"] * spam
+            rng = random.Random(tag)  # the newest are held out: some of each must be among them
+            rng.shuffle(kinds)
+            for i, kind in enumerate(kinds):
+                p.message(headers=[("From", " a@%s%d%s.example" % (kind, i, tag)),
+                                   ("Message-ID", " <%s%d%s@x.example>" % (kind, i, tag)),
+                                   ("Subject", " %s %d%s" % (kind, i, tag))],
+                          body=" ".join("w%d" % rng.randrange(3000) for _ in range(40)).encode(),
+                          mail="a@%s%d%s.example" % (kind, i, tag), queue_id="Q%s%d%s" % (kind, i, tag))
+        rows = []
+        for _ in range(200):
+            rows = self.ask({"op": "log", "limit": 5000})[0]["rows"]
+            mine = [r for r in rows if re.match(r"Q(plain|news|odd)\d+%s$" % tag, r["queue_id"])]
+            if len(mine) == len(kinds):
+                break
+            time.sleep(0.05)
+        if label:
+            got = self.ask(*[{"op": "learn", "class": "spam" if "odd" in r["queue_id"] else "ham",
+                              "user": "ann", "source": "test", "id": r["id"]} for r in mine])
+            assert all(g.get("ok") for g in got), got[:3]
+
+    def spread(self, seconds):
+        """The verdicts of a moment, as if they had come over days."""
+        with sqlite3.connect(self.directory + "/state/spamscore.db", timeout=20) as db:
+            most = db.execute("SELECT max(number) FROM verdict").fetchone()[0]
+            db.execute("UPDATE verdict SET time=time-(?-number)*?/?", (most, seconds, most))
+
+    def score(self, subject):
+        with self.connect() as p:
+            return p.message(subject=subject).inserted("X-Spam-Score")[0].strip()
+
+
+BETTER = {"T_ODD": (2, 6.5), "T_NEWS": (6, 1)}
+
+
+def test_gate():
+    with tap.case("the gate"), Tuned() as d:
+        tap.match(d.run("tune", "--adopt", code=66), "no candidate", "nothing to adopt")
+        tap.match(d.run("tune", "--rollback", code=66), "no earlier scores", "nothing to undo")
+        want = d.candidate(BETTER)
+        d.ask({"op": "reload"})
+        tap.match(d.run("tune", "--adopt", code=75), "gate: wait: too little labelled mail",
+                  "without mail: waits, and says why")
+        tap.eq(d.read("tuned/tuned.cf"), None, "and changes nothing")
+        d.week(80, 40)
+        got = json.loads(d.run("tune", "--adopt", "--dry-run", "--json"))
+        tap.eq((got["decision"], got["adopted"], got["ham"], got["spam"], got["spam_missed"],
+                got["spam_would_miss"], got["ham_stopped"], got["ham_would_stop"]),
+               ("adopt", False, 80, 40, 40, 0, 10, 0), "the gate counts what the shadow said")
+        tap.eq(d.read("tuned/tuned.cf"), None, "a dry run changes nothing")
+        tap.match(d.run("tune", "--adopt"), r"adopted; the daemon has taken it up", "adopted")
+        tap.eq((d.read("tuned/tuned.cf"), d.read("tuned/candidate.cf")), (want, None),
+               "the candidate is in force, byte for byte")
+        tap.eq((d.score("odd"), d.score("news")), ("6.5", "1.0"), "at once")
+        text = d.run("tune", "--history")
+        tap.match(text, r"in force +\d{4}-\d\d-\d\d, 2 scores; at most 2 %.*\n0001 +the scores as shipped",
+                  "history lists it")
+        tap.match(text, r"adopted: the candidate of .*better in", "and why")
+        tap.match(d.run("tune", "--rollback", "--dry-run"), "would return to the scores as shipped",
+                  "a dry run of rollback")
+        tap.match(d.run("tune", "--rollback"), "as shipped are in force again; the daemon has",
+                  "one command back")
+        tap.eq((d.read("tuned/tuned.cf"), d.score("odd")), (None, "2.0"), "to what was before")
+        tap.eq(d.read("tuned/history/undone.cf"), want, "what was undone is kept")
+
+
+def test_worse():
+    with tap.case("worse"), Tuned() as d:
+        d.candidate({"T_ODD": (2, 2), "T_NEWS": (6, 6), "T_BASE": (1, 7)})
+        d.ask({"op": "reload"})
+        with d.connect() as p:
+            for i in range(40):
+                p.message(headers=[("From", " a@base%d.example" % i), ("Subject", " base %d" % i),
+                                   ("Message-ID", " <b%d@x.example>" % i)],
+                          mail="a@base%d.example" % i, queue_id="Qplain%dx" % i)
+        d.week(40, 40)
+        ids = [r["id"] for r in d.ask({"op": "log", "limit": 5000})[0]["rows"]
+               if r["queue_id"].endswith("x")]
+        d.ask(*[{"op": "learn", "class": "ham", "user": "ann", "source": "test", "id": i} for i in ids])
+        tap.match(d.run("tune", "--adopt", code=75), "gate: worse", "a candidate that stops good mail")
+        tap.eq(d.read("tuned/tuned.cf"), None, "is not adopted")
+        d.run("tune", "--adopt", "--force")
+        tap.eq(d.score("base"), "7.0", "unless somebody insists")
+        want = d.read("tuned/tuned.cf")
+        d.write("tuned/candidate.cf", d.candidate(BETTER).decode() + "body X /x/\n")
+        tap.match(d.run("tune", "--adopt", "--force", code=65), r"body|only scores",
+                  "but what is no set of scores never")
+        tap.eq((d.read("tuned/tuned.cf"), d.score("base")), (want, "7.0"), "and nothing changes")
+
+
+def test_kill():
+    with tap.case("kill -9"), Tuned() as d:
+        rng, seen, wrong = random.Random(5), set(), []
+        first = d.candidate({"T_ODD": (2, 3)})
+        d.run("tune", "--adopt", "--force")
+        for n in range(24):
+            second = d.candidate(BETTER)
+            p = subprocess.Popen([SPAMSCORE, "tune", "--config", d.config_path, "--adopt", "--force"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(rng.random() * 0.06)
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+            now = d.read("tuned/tuned.cf")
+            seen.add(now == first)
+            if now not in (first, second):
+                wrong.append((n, now))
+            if now == second:
+                d.run("tune", "--rollback")
+            if d.read("tuned/tuned.cf") != first:
+                wrong.append((n, "not back"))
+        tap.eq(wrong, [], "at any moment: the old scores or the new, and the way back")
+
+
+def test_base():
+    with tap.case("bases"), Tuned() as d:
+        d.candidate({"T_ODD": (2, 3), "T_NEWS": (6, 5)})
+        d.run("tune", "--adopt", "--force")
+        tap.eq("fitted beside" in d.run("lint"), False, "as shipped: nothing to say")
+        d.write("rules.d/rules.cf", RULES.replace("score T_ODD 2", "score T_ODD 2.5"))
+        tap.match(d.run("lint"), r"tuned\.cf:\d+: warning: \"T_ODD\" was fitted beside the score 2, "
+                  r"which is 2\.5 now", "a shipped score that changed is told by lint, with its line")
+        tap.match(d.run("tune", "--history"), r"1 of 2 tuned scores are based on", "and by the history")
+        d.write("rules.d/rules.cf", RULES.replace("T_NEWS", "T_LATEST"))
+        tap.match(d.run("lint"), r"no rule \"T_NEWS\" any more", "so is a rule that is gone")
+        d.write("tuned/tuned.cf", "score T_ODD 4\n")
+        tap.match(d.run("lint", "--verbose"), r"note: not as spamscore tune writes it",
+                  "a file by hand says nothing of bases")
+
+
+def test_weekly():
+    with tap.case("weekly"), Tuned("tune_report_to post@here.example\n") as d:
+        out = os.path.join(d.directory, "mail")
+        d.write("sendmail", "#!/bin/sh\necho \"$@\" > %s\ncat >> %s\n" % (out, out))
+        program = os.path.join(d.directory, "sendmail")
+        os.chmod(program, 0o755)
+        d.run("tune", "--weekly", "--sendmail", program)
+        mail = d.read("mail").decode()
+        tap.match(mail, r"\A-i -- post@here\.example\nTo: post@here\.example\nSubject: spamscore: waits\n",
+                  "a report goes to the address")
+        tap.match(mail, r"Nothing new was tuned: there\s+are no\s+labelled messages", "with no labels: says so")
+        want = d.candidate(BETTER, made=int(time.time()) - 6 * 86400)
+        d.ask({"op": "reload"})
+        d.week(160, 120)
+        d.spread(5 * 86400)
+        d.run("tune", "--weekly", "--sendmail", program)
+        mail = " ".join(d.read("mail").decode().split())
+        tap.match(mail, r"Subject: spamscore: adopted", "a better candidate is adopted by itself")
+        tap.match(mail, r"would have missed 0 bad ones where the scores in force missed 120, and stopped "
+                  r"0 good ones where they stopped 20", "with what it would have caught and cost")
+        tap.match(mail, r"A new candidate was tuned on \d+ good and \d+ bad messages: \d+ scores moved",
+                  "and a new one is tuned")
+        tap.match(mail, r"The certificate: not certifiable", "with its certificate")
+        tap.ok(all(len(line) <= 78 for line in d.read("mail").decode().split("\n")), "in short lines")
+        tap.eq(d.read("tuned/tuned.cf"), want, "in force, byte for byte")
+        tap.eq(d.score("odd"), "6.5", "and in the daemon")
+        listed = json.loads(d.run("shadow", "list", "--json"))
+        tap.eq(listed["name"], "candidate", "the new one runs as shadow")
+        new = d.read("tuned/candidate.cf")
+        d.run("tune", "--weekly", "--sendmail", program)
+        mail = " ".join(d.read("mail").decode().split())
+        tap.match(mail, r"stays on trial: too little labelled mail", "a week without labels: it stays")
+        tap.eq(d.read("tuned/candidate.cf"), new, "and no new one takes its place")
+        tap.match(d.run("tune", "--history"), r"(?s)adopted: .*waits: ", "all of it is in the history")
+
+
+test_gate()
+test_worse()
+test_kill()
+test_base()
+test_weekly()
+sys.exit(tap.done())

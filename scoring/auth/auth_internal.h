@@ -66,6 +66,11 @@ void auth_ask(struct auth *x, const char *name, uint16_t type, auth_then then,
     void *arg);
 /* A name as A-labels, canonical for DNS; false: can not be asked. */
 bool auth_domain_ascii(struct span domain, char out[DNS_NAME_TEXT]);
+/* What is wrong with the author as From names it; NULL: nothing (or no memory,
+ * x->no_memory). out: the one author domain, as A-labels; with out NULL there
+ * may be several. */
+const char *auth_author_fault(struct auth *x, struct message *m,
+    char out[DNS_NAME_TEXT]);
 /* CHECK_UNKNOWN or CHECK_NOT_RUN for an answer that is none. */
 struct check auth_check_of(enum dns_status s);
 bool auth_answer_has_address(const struct dns_answer *ans,

@@ -550,29 +550,6 @@ policy_of(struct signature *sig, int64_t now, const char *from_fault,
 	d->accountable = !d->body_uncovered;
 }
 
-/* RFC 6376 8.15, RFC 5322 3.6: one From with one author domain at least */
-static const char *
-from_fault(struct auth *x, struct message *m)
-{
-	struct field *from = message_find(m, "From", 0);
-	struct mailbox *list;
-	bool malformed = false;
-	size_t n = 0;
-
-	if (from == NULL)
-		return "no From field";
-	if (message_count(m, "From") > 1)
-		return "several From fields";
-	if (address_list_parse(x->arena, field_unfolded(m, from), &list, &n,
-		&malformed) != 0) {
-		x->no_memory = true;
-		return "out of memory";
-	}
-	if (malformed || n == 0)
-		return "malformed From field";
-	return NULL;
-}
-
 static const char *
 copy_tag(struct auth *x, const struct tags *t, const char *name)
 {
@@ -637,7 +614,8 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 		}
 		return x->no_memory ? -ENOMEM : 0;
 	}
-	fault = from_fault(x, m);
+	/* RFC 6376 8.15 */
+	fault = auth_author_fault(x, m, NULL);
 	if (run->handle == NULL && !feed(x, run, m))
 		return -ENOMEM;
 	dkim_eom(run->handle, NULL);

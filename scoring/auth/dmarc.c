@@ -13,45 +13,6 @@
 /* DMARCbis 4.10: at most eight queries up the tree */
 enum { DMARC_MAX_WALK = 8 };
 
-/* RFC 7489 6.6.1: exactly one From, exactly one author domain */
-static int
-author_domain(struct auth *x, struct message *m, char out[DNS_NAME_TEXT],
-    const char **ret_fault)
-{
-	struct field *from = message_find(m, "From", 0);
-	struct mailbox *list;
-	char other[DNS_NAME_TEXT];
-	bool malformed = false;
-	size_t n = 0;
-
-	out[0] = '\0';
-	*ret_fault = NULL;
-	if (from == NULL || message_count(m, "From") > 1) {
-		*ret_fault = from == NULL ? "no From field" :
-					    "several From fields";
-		return 0;
-	}
-	if (address_list_parse(x->arena, field_unfolded(m, from), &list, &n,
-		&malformed) != 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		if (!auth_domain_ascii(list[i].domain, other)) {
-			*ret_fault = "no valid author domain";
-			return 0;
-		}
-		if (out[0] != '\0' && strcmp(out, other) != 0) {
-			*ret_fault = "several author domains";
-			return 0;
-		}
-		strcpy(out, other);
-	}
-	if (n == 0)
-		*ret_fault = "no author domain";
-	else if (malformed)
-		*ret_fault = "malformed From field";
-	return 0;
-}
-
 static void
 record_name(const char *domain, char out[DNS_NAME_TEXT + 8])
 {
@@ -169,10 +130,7 @@ dmarc_begin(struct auth *x, struct message *m)
 	char domain[DNS_NAME_TEXT], name[DNS_NAME_TEXT + 8], org[DNS_NAME_TEXT];
 	const char *fault, *at;
 
-	if (author_domain(x, m, domain, &fault) != 0) {
-		x->no_memory = true;
-		return;
-	}
+	fault = auth_author_fault(x, m, domain);
 	if (fault != NULL)
 		return;
 	record_name(domain, name);
@@ -398,15 +356,14 @@ dmarc_finish(struct auth *x, struct message *m, struct evidence *e)
 	struct dmarc_run run = { .auth = x, .e = e };
 	char domain[DNS_NAME_TEXT];
 	const char *fault, *open;
-	int rc;
 
 	if (dns_session_offline(x->dns)) {
 		d->check = (struct check){ CHECK_NOT_RUN, "offline" };
 		return 0;
 	}
-	rc = author_domain(x, m, domain, &fault);
-	if (rc != 0)
-		return rc;
+	fault = auth_author_fault(x, m, domain);
+	if (x->no_memory)
+		return -ENOMEM;
 	d->check = (struct check){ CHECK_DONE, NULL };
 	if (fault != NULL) {
 		d->result = AUTH_PERMERROR;
@@ -416,8 +373,6 @@ dmarc_finish(struct auth *x, struct message *m, struct evidence *e)
 	d->domain = run.domain = arena_strdup(x->arena, domain);
 	if (d->domain == NULL)
 		return -ENOMEM;
-	if (strchr(domain, '.') == NULL)
-		return 0; /* none: no registered domain to ask */
 	if (!discover(&run, d)) {
 		/* alignment is a fact of its own, policy or not */
 		if (d->check.state == CHECK_DONE)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "scoring/auth/auth_internal.h"
+#include "scoring/message/body.h"
 
 bool
 auth_domain_ascii(struct span domain, char out[DNS_NAME_TEXT])
@@ -30,6 +31,45 @@ auth_domain_ascii(struct span domain, char out[DNS_NAME_TEXT])
 	ok = dns_name_from_bytes(span_cstr(alabels), out) && out[0] != '\0';
 	idn2_free(alabels);
 	return ok;
+}
+
+/* RFC 5322 3.6, RFC 7489 6.6.1: one From, by the grammar, whose domains can
+ * exist */
+const char *
+auth_author_fault(struct auth *x, struct message *m,
+    char out[DNS_NAME_TEXT])
+{
+	struct field *from = message_find(m, "From", 0);
+	char domain[DNS_NAME_TEXT], first[DNS_NAME_TEXT] = "";
+	struct mailbox *list;
+	bool malformed;
+	size_t n;
+
+	if (from == NULL)
+		return "no From field";
+	if (message_count(m, "From") > 1)
+		return "several From fields";
+	if (address_list_parse(x->arena, from->raw, &list, &n,
+		&malformed) != 0) {
+		x->no_memory = true;
+		return "out of memory";
+	}
+	if (malformed)
+		return "malformed From field";
+	if (n == 0)
+		return "no author domain";
+	for (size_t i = 0; i < n; i++) {
+		if (!auth_domain_ascii(list[i].domain, domain) ||
+		    !host_is_fqdn(span_cstr(domain), false))
+			return "no valid author domain";
+		if (out != NULL && first[0] != '\0' &&
+		    strcmp(first, domain) != 0)
+			return "several author domains";
+		strcpy(first, domain);
+	}
+	if (out != NULL)
+		strcpy(out, first);
+	return NULL;
 }
 
 bool

@@ -2,28 +2,17 @@
 #include <ctype.h>
 
 #include "base/buf.h"
+#include "base/escape.h"
 #include "scoring/auth/auth_internal.h"
 
 enum { RESULTS_MAX_BYTES = 64 * 1024, RESULTS_MAX_VALUE = 512 };
 
-/* A pvalue: as it is when it is a token (with "@", 2.2), else quoted.
- * Controls, which would end the field, become "?". */
 static void
-put_value(struct buf *out, const char *value)
+put_quoted(struct buf *out, struct span value)
 {
-	bool plain = value[0] != '\0';
-	size_t n = strnlen(value, RESULTS_MAX_VALUE);
-
-	for (size_t i = 0; i < n; i++)
-		plain &= isalnum((unsigned char)value[i]) ||
-		    strchr("!#$%&'*+-.^_`{|}~@", value[i]) != NULL;
-	if (plain) {
-		buf_add(out, value, n);
-		return;
-	}
 	buf_add_char(out, '"');
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)value[i];
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.ptr[i];
 
 		if (c < 0x20 || c == 0x7F)
 			buf_add_char(out, '?');
@@ -33,6 +22,36 @@ put_value(struct buf *out, const char *value)
 			buf_add_char(out, (char)c);
 	}
 	buf_add_char(out, '"');
+}
+
+/* A pvalue: as it is when it is a token (with "@", 2.2), else quoted.
+ * Controls, which would end the field, become "?". */
+static void
+put_value(struct buf *out, const char *value)
+{
+	bool plain = value[0] != '\0', ascii = true;
+	size_t n = strnlen(value, RESULTS_MAX_VALUE);
+	struct buf visible;
+
+	for (size_t i = 0; i < n; i++)
+		ascii &= (unsigned char)value[i] < 0x80;
+	if (!ascii) {
+		/* bidi controls and bytes that are no UTF-8, made visible */
+		buf_init(&visible, 8 * RESULTS_MAX_VALUE);
+		escape_text(&visible, span_of(value, n), 0);
+		put_quoted(out, buf_span(&visible));
+		buf_done(&visible);
+		return;
+	}
+
+	for (size_t i = 0; i < n; i++)
+		plain &= isalnum((unsigned char)value[i]) ||
+		    strchr("!#$%&'*+-.^_`{|}~@", value[i]) != NULL;
+	if (plain) {
+		buf_add(out, value, n);
+		return;
+	}
+	put_quoted(out, span_of(value, n));
 }
 
 static void
@@ -180,34 +199,94 @@ skip_cfws(struct span s)
 	return s;
 }
 
-bool
-auth_results_claims(struct span field_body, const char *authserv_id)
+/* The same name, in any spelling of it that DNS takes for one? */
+static bool
+is_name(struct span id, const char *authserv_id)
 {
-	struct span s = skip_cfws(field_body);
 	char ours[DNS_NAME_TEXT], theirs[DNS_NAME_TEXT];
-	bool quoted = s.len > 0 && s.ptr[0] == '"', equal;
-	struct span id;
-	struct buf out;
 
-	buf_init(&out, 4096);
-	for (size_t i = quoted ? 1 : 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-
-		if (quoted && c == '"')
-			break;
-		if (!quoted && (strchr(";(=/ \t\r\n", c) != NULL && c != '\0'))
-			break;
-		if (quoted && c == '\\' && i + 1 < s.len)
-			c = (unsigned char)s.ptr[++i];
-		/* what a reader may drop must not hide the name */
-		if (c > ' ' && c != 0x7F)
-			buf_add_char(&out, (char)c);
-	}
-	id = buf_span(&out);
-	equal = span_iis(id, authserv_id) ||
+	return span_iis(id, authserv_id) ||
 	    (auth_domain_ascii(id, theirs) &&
 		auth_domain_ascii(span_cstr(authserv_id), ours) &&
 		strcmp(ours, theirs) == 0);
-	buf_done(&out);
-	return equal;
+}
+
+/* What a careless reader may see as the authserv-id: everything up to the
+ * first ";" without comments, quotes, space and controls; *ret_first gets
+ * what stands before the first space or comment behind the name. */
+static void
+read_id(struct span s, struct buf *all, size_t *ret_first)
+{
+	bool quoted = false;
+
+	*ret_first = SIZE_MAX;
+	for (s = skip_cfws(s); s.len > 0; s = span_from(s, 1)) {
+		unsigned char c = (unsigned char)s.ptr[0];
+
+		if (c == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (c == '\\' && s.len > 1) {
+			s = span_from(s, 1);
+			c = (unsigned char)s.ptr[0];
+		} else if (!quoted && c == ';') {
+			return;
+		} else if (!quoted && (c == '(' || span_is_wsp((char)c) ||
+			c == '=' || c == '/')) {
+			if (*ret_first == SIZE_MAX)
+				*ret_first = all->len;
+			if (c == '(') {
+				s = skip_cfws(s);
+				/* the loop steps over one byte */
+				s = span_of(s.ptr - 1, s.len + 1);
+			}
+			if (c == '(' || span_is_wsp((char)c))
+				continue;
+		}
+		/* what a reader may drop must not hide the name */
+		if (c > ' ' && c != 0x7F)
+			buf_add_char(all, (char)c);
+	}
+}
+
+static bool
+claims(struct span field_body, const char *authserv_id)
+{
+	struct span all, version;
+	size_t first;
+	struct buf b;
+	bool found;
+
+	buf_init(&b, 4096);
+	read_id(field_body, &b, &first);
+	all = version = buf_span(&b);
+	/* "name 1", the version run together with the name */
+	while (version.len > 0 && isdigit((unsigned char)
+	    version.ptr[version.len - 1]))
+		version.len--;
+	found = is_name(all, authserv_id) || is_name(version, authserv_id) ||
+	    (first < all.len && is_name(span_of(all.ptr, first), authserv_id));
+	buf_done(&b);
+	return found;
+}
+
+bool
+auth_results_claims(struct span field_body, const char *authserv_id)
+{
+	struct span head = span_of(field_body.ptr,
+	    field_body.len < 4096 ? field_body.len : 4096);
+	struct arena *a;
+	bool found = claims(field_body, authserv_id);
+
+	/* encoded words have no place here, but some readers decode any field */
+	if (found || memmem(head.ptr, head.len, "=?", 2) == NULL)
+		return found;
+	a = arena_new(1 << 20);
+	if (a == NULL)
+		return true; /* rather one field too few */
+	head = text_decode_words(a, head);
+	found = head.ptr == NULL || claims(head, authserv_id);
+	arena_free(a);
+	return found;
 }

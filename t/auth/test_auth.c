@@ -259,6 +259,21 @@ test_claims(void)
 		{ " mx.example.net(x); none", true },
 		{ " mx.example.net/1; none", true },
 		{ " m\x01x.example.net; none", true },
+		{ " mx(a).example(b).net; none", true },
+		{ " mx . example . net; none", true },
+		{ " \"mx.example\".net; none", true },
+		{ " mx\n .example.net 1 ; none", true },
+		{ " =?utf-8?q?mx.example.net?=; none", true },
+		{ " =?us-ascii?b?bXguZXhhbXBsZS5uZXQ=?=; none", true },
+		{ " =?utf-8?q?=28x=29_mx.example?=.net 1; none", true },
+		{ " mx\xc2\xad.example.net; none", true },
+		{ " \xef\xbd\x8d\xef\xbd\x98.example.net; none", true },
+		{ " mx\xef\xbc\x8e" "example.net; none", true },
+		{ " mx.example.net none", true },
+		{ " mx.example.net=1; none", true },
+		{ " =?utf-8?q?mx.example.org?=; none", false },
+		{ " mx.example.net.evil.example; none", false },
+		{ " mx.example .network; none", false },
 		{ " mx.example.org; spf=pass", false },
 		{ " mx.example.network; spf=pass", false },
 		{ " amx.example.net; spf=pass", false },
@@ -309,6 +324,19 @@ test_results(void)
 	    " header.s=\"x y\\\"z\";\n"
 	    "\tdmarc=none header.from=example.org;\n"
 	    "\tiprev=pass policy.iprev=192.0.2.1"), "all methods");
+	/* what a sender may put into a value */
+	e->dkim_count = 1;
+	e->spf_mailfrom.reason = "x; dkim=pass (\r\n\tdmarc=pass";
+	env.mail_from = "\xe2\x80\xae\xff\"; spf=pass\n@example.org";
+	tap_is_span(auth_results_format(f.arena, "mx.example.net", e, &env),
+	    SPAN_LIT("mx.example.net;\n"
+	    "\tspf=pass reason=\"x; dkim=pass (???dmarc=pass\""
+	    " smtp.mailfrom=\"\\\\u{202e}\\\\xff\\\"; spf=pass\\\\n@example.org\";\n"
+	    "\tspf=pass smtp.helo=mx.example.org;\n"
+	    "\tdkim=pass header.d=example.org header.s=s1"
+	    " header.a=rsa-sha256 header.b=\"AbC+/123\";\n"
+	    "\tdmarc=none header.from=example.org;\n"
+	    "\tiprev=pass policy.iprev=192.0.2.1"), "nothing gets out of a value");
 	fixture_done(&f);
 	fixture_init(&f, NULL);
 	e = gather(&f, NULL, NULL, NULL);

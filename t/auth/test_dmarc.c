@@ -111,6 +111,100 @@ run_rows(struct fixture *f, const struct row *rows, size_t n)
 	}
 }
 
+/* What a sender may write to be taken for another: b@other.example passes
+ * SPF and has no record, bank.com says p=reject. */
+static void
+test_odd_from(void)
+{
+	static const struct row rows[] = {
+		{ "an address as display name", "From: \"a@bank.com\" <x@other.example>\n",
+		    "b@other.example", "192.0.2.1", "none", NULL, NULL, NULL },
+		{ "an address as display name, unquoted",
+		    "From: a@bank.com <x@other.example>\n", "b@other.example",
+		    "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "two in brackets", "From: <a@bank.com> <x@other.example>\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "two signs", "From: a@bank.com@other.example\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "a quoted local part with a sign",
+		    "From: \"a@bank.com\"@other.example\n", "b@other.example",
+		    "192.0.2.1", "none", NULL, NULL, NULL },
+		{ "the same the other way round",
+		    "From: \"x@other.example\"@bank.com\n", "b@other.example",
+		    "192.0.2.1", "fail", "reject", "bank.com", NULL },
+		{ "a quoted bracket", "From: \"<a@bank.com> \\\"\" <x@other.example>\n",
+		    "b@other.example", "192.0.2.1", "none", NULL, NULL, NULL },
+		{ "a quote that never ends", "From: \"a <x@other.example>, a@bank.com\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "in a comment", "From: x@other.example (a@bank.com)\n",
+		    "b@other.example", "192.0.2.1", "none", NULL, NULL, NULL },
+		{ "in nested comments",
+		    "From: (x@other.example (\\) c) ) a@bank.com (x@other.example)\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "a comment that never ends", "From: a@bank.com (x\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "a comment in the domain", "From: a@bank(x).com\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "space in the domain", "From: a@bank.\n com\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "a route", "From: <@other.example:a@bank.com>\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "a group", "From: Team: a@bank.com;\n", "b@other.example",
+		    "192.0.2.1", "fail", "reject", "bank.com", NULL },
+		{ "a group behind an address",
+		    "From: x@other.example, Team: a@bank.com;\n", "b@other.example",
+		    "192.0.2.1", "permerror", NULL, NULL, "several author domains" },
+		{ "an empty group", "From: undisclosed:;\n", "b@other.example",
+		    "192.0.2.1", "permerror", NULL, NULL, "no author domain" },
+		{ "semicolons for commas", "From: x@other.example; a@bank.com\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "empty elements", "From: , ,a@bank.com,,\n", "b@other.example",
+		    "192.0.2.1", "fail", "reject", "bank.com", NULL },
+		{ "an encoded address", "From: =?utf-8?q?a=40bank.com?=\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "an encoded comma and more",
+		    "From: =?utf-8?q?a=40bank.com=2C?= <x@other.example>\n",
+		    "b@other.example", "192.0.2.1", "none", NULL, NULL, NULL },
+		{ "capital letters and a final dot", "FROM: A@BANK.com.\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "letters of full width",
+		    "From: a@\xef\xbd\x82\xef\xbd\x81\xef\xbd\x8e\xef\xbd\x8b.com\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "a dot of another script", "From: a@bank\xe3\x80\x82" "com\n",
+		    "b@other.example", "192.0.2.1", "fail", "reject", "bank.com",
+		    NULL },
+		{ "a soft hyphen", "From: a@ba\xc2\xadnk.com\n", "b@other.example",
+		    "192.0.2.1", "fail", "reject", "bank.com", NULL },
+		{ "bytes that are no UTF-8", "From: a@bank\xff.com\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "a control", "From: a@bank\x01.com\n", "b@other.example",
+		    "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "an address literal", "From: a@[192.0.2.1]\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL, NULL },
+		{ "nothing", "From:\n", "b@other.example", "192.0.2.1",
+		    "permerror", NULL, NULL, NULL },
+		{ "a field in two cases", "From: x@other.example\nfrom: a@bank.com\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL,
+		    "several From fields" },
+		{ "space before the colon", "From: x@other.example\nFrom : a@bank.com\n",
+		    "b@other.example", "192.0.2.1", "permerror", NULL, NULL,
+		    "several From fields" },
+		{ "an empty label", "From: a@bank..com\n", "b@other.example",
+		    "192.0.2.1", "permerror", NULL, NULL, NULL },
+	};
+	struct fixture f;
+
+	fixture_init(&f, zone);
+	run_rows(&f, rows, sizeof(rows) / sizeof(rows[0]));
+	fixture_done(&f);
+}
+
 static void
 test_evaluation(void)
 {
@@ -320,6 +414,7 @@ main(void)
 {
 	test_records();
 	test_evaluation();
+	test_odd_from();
 	test_tree_walk();
 	test_signed();
 	return tap_done();

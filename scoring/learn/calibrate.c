@@ -1,7 +1,7 @@
 /*
  * What the joined log-odds were worth so far, learned from predictions that
  * were made before their labels: a slope and an offset (Platt), moved
- * slowly, since the mean of the groups is nearly calibrated by itself, and
+ * slowly, since the join of the groups is nearly calibrated by itself, and
  * the share of surprises among the firmest predictions of either side, which
  * bounds how sure the result may be. The map is strictly increasing, and
  * slow, so that the order of messages over time hardly changes: a map of
@@ -11,7 +11,7 @@
 
 #include "scoring/learn/internal.h"
 
-static const double RATE = 0.02;
+static const double RATE = 0.04;
 static const double FIRM = 6; /* log-odds beyond which a surprise counts */
 /* Before any was seen: one surprise in so many firm predictions */
 static const double FIRM_PRIOR = 2000;
@@ -25,7 +25,7 @@ static const double INPUT_MOST = 8; /* what one message can pull at */
 void
 calibrate_init(struct calibrate *c)
 {
-	*c = (struct calibrate){ .slope = 1, .slope_g = 1, .offset_g = 1,
+	*c = (struct calibrate){ .slope = 1.1, .slope_g = 1, .offset_g = 1,
 		.firm = { FIRM_PRIOR, FIRM_PRIOR }, .surprise = { 1, 1 } };
 }
 

@@ -14,7 +14,7 @@
 
 #include "scoring/learn/internal.h"
 
-static const float RATE = 0.012f;
+static const float RATE = 0.014f;
 static const float RATE_FLOOR = 0.01f; /* under the root */
 /* Right by so much is not worth a step (thick threshold): for the group; and
  * for all together, when the group is on the right side */

@@ -99,7 +99,8 @@ compile_pattern(struct loader *l, struct rule_def *d)
 	int r;
 
 	d->has_captures = has_capture(text);
-	d->has_templates = has_template(text);
+	/* SpamAssassin fills none in mimeheader rules */
+	d->has_templates = d->kind != RULE_MIMEHEADER && has_template(text);
 	if (d->has_templates) {
 		text = escape_templates(l, text);
 		if (text.ptr == NULL)
@@ -524,8 +525,7 @@ order_rules(struct loader *l)
 			return -ENOMEM;
 		if (d->kind == RULE_META)
 			continue;
-		/* a part's header is looked at part by part */
-		if (d->has_captures && d->kind != RULE_MIMEHEADER)
+		if (d->has_captures)
 			rs->capture_rules[rs->capture_count++] = (uint32_t)i;
 		else
 			rs->order[d->kind][rs->order_count[d->kind]++] =

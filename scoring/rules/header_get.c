@@ -106,12 +106,20 @@ unfold_raw(struct arena *a, struct span raw)
 	return span_of(out, n);
 }
 
+bool
+header_is_hidden(struct span name)
+{
+	return span_istarts(name, "X-Spam-");
+}
+
 static void
 add_fields(struct eval_context *c, struct values *v, struct span name, bool raw,
     bool unfold)
 {
 	struct message *m = c->in->message;
 
+	if (header_is_hidden(name))
+		return;
 	for (struct field *f = message_find_span(m, name, 0); f != NULL;
 	     f = message_next(m, f)) {
 		struct span s = raw ? field_raw(m, f) :
@@ -185,6 +193,8 @@ add_all(struct eval_context *c, struct values *v, bool raw, long from,
 	for (size_t i = 0; i < m->field_count && left > 0; i++) {
 		struct field *f = &m->fields[i];
 
+		if (header_is_hidden(f->name))
+			continue;
 		if (span_iis(f->name, "Received"))
 			received++;
 		if (to != SIZE_MAX && received >= 0 && (size_t)received >= to) {

@@ -254,6 +254,9 @@ const struct header_value *run_header_request(struct eval_context *c,
 /* Where in the raw message a match in that header's value stands */
 size_t run_header_offset(struct eval_context *c, const char *request,
     struct span matched);
+/* What an earlier filter left is nobody's evidence: rules do not see it.
+ * The texts about relays have names of that kind but are no fields. */
+bool header_is_hidden(struct span name);
 /* header_hosts.c: what :host and :ip find in a value; ptr NULL: nothing */
 struct span header_find_host(struct eval_context *c, struct span s);
 struct span header_find_address_host(struct span s);
@@ -284,6 +287,6 @@ void run_clock_add(struct eval_context *c, const struct rule_def *d,
 /* run_body.c */
 void run_text_rules(struct eval_context *c, enum rule_kind kind);
 void run_text_rule(struct eval_context *c, const struct rule_def *d);
-void run_mime_rules(struct eval_context *c);
+void run_mime_rule(struct eval_context *c, const struct rule_def *d);
 
 #endif

@@ -187,7 +187,8 @@ header_name_valid(struct span s)
 	return s.len > 0;
 }
 
-/* `NAME Header[:modifier] =~ /re/ [if-unset: x]`, or `exists:Header` */
+/* `NAME Header[:modifier] =~ /re/ [if-unset: x]`, or, of header rules,
+ * `exists:Header` */
 static void
 parse_header_test(struct loader *l, const struct conf_line *line,
     struct rule_def *d, struct span value)
@@ -196,7 +197,7 @@ parse_header_test(struct loader *l, const struct conf_line *line,
 	struct span request;
 
 	d->failed = true; /* until all of it was understood */
-	if (span_istarts(value, "exists:") &&
+	if (d->kind == RULE_HEADER && value.len >= 7 &&
 	    memcmp(value.ptr, "exists:", 7) == 0) {
 		request = span_from(value, 7);
 		d->exists = true;
@@ -208,9 +209,9 @@ parse_header_test(struct loader *l, const struct conf_line *line,
 		value = span_trim(span_from(value, n));
 		if (value.len < 2 || value.ptr[1] != '~' ||
 		    (value.ptr[0] != '=' && value.ptr[0] != '!')) {
-			loader_error(l, line,
-			    "%s: not \"Header =~ /pattern/\" and not exists:",
-			    d->pub.name);
+			loader_error(l, line, "%s: not \"Header =~ /pattern/\"%s",
+			    d->pub.name, d->kind == RULE_HEADER ?
+				" and not exists:" : "");
 			return;
 		}
 		d->negated = value.ptr[0] == '!';

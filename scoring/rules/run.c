@@ -520,6 +520,9 @@ run_rule(struct eval_context *c, const struct rule_def *d)
 	case RULE_EVAL:
 		run_eval_rule(c, d);
 		break;
+	case RULE_MIMEHEADER:
+		run_mime_rule(c, d);
+		break;
 	default:
 		run_text_rule(c, d);
 		break;
@@ -566,7 +569,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 	t = end_phase(&c, PHASE_RAWBODY, t);
 	run_text_rules(&c, RULE_FULL);
 	t = end_phase(&c, PHASE_FULL, t);
-	run_mime_rules(&c);
+	run_kind(&c, RULE_MIMEHEADER);
 	t = end_phase(&c, PHASE_MIMEHEADER, t);
 	run_kind(&c, RULE_EVAL);
 	t = end_phase(&c, PHASE_EVAL, t);

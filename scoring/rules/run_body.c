@@ -256,6 +256,8 @@ join_part_headers(struct eval_context *c, struct part *p, bool raw)
 	for (size_t i = 0; i < p->field_count && !b.failed; i++) {
 		struct field *f = &p->fields[i];
 
+		if (p->parent == NULL && header_is_hidden(f->name))
+			continue;
 		buf_add_span(&b, f->name);
 		buf_add_str(&b, ": ");
 		if (raw)
@@ -281,6 +283,8 @@ part_value(struct eval_context *c, struct part *p, struct span name, bool raw)
 
 	if (span_is(name, "ALL"))
 		return join_part_headers(c, p, raw);
+	if (p->parent == NULL && header_is_hidden(name))
+		return (struct span){ NULL, 0 };
 	for (size_t i = 0; i < p->field_count; i++)
 		if (span_ieq(p->fields[i].name, name))
 			last = &p->fields[i];
@@ -301,10 +305,10 @@ part_value(struct eval_context *c, struct part *p, struct span name, bool raw)
 	return span_of(copy, s.len + 1);
 }
 
-static void
-run_mime_rule(struct eval_context *c, const struct rule_def *d,
-    struct part *root)
+void
+run_mime_rule(struct eval_context *c, const struct rule_def *d)
 {
+	struct part *root;
 	struct span name = d->request, value;
 	struct rule_result *r = &c->results[d->index];
 	bool raw = false, found = false;
@@ -313,6 +317,10 @@ run_mime_rule(struct eval_context *c, const struct rule_def *d,
 
 	name.len = span_find(name, ':');
 	raw = name.len != d->request.len;
+	if (body_parts(c->in->message, &root) != 0) {
+		c->oom = true;
+		return;
+	}
 	buf_init(&all, 4 << 20);
 	for (struct part *p = root; p != NULL && !c->oom; p = p->in_order) {
 		if (++index > d->range_max)
@@ -354,25 +362,4 @@ run_mime_rule(struct eval_context *c, const struct rule_def *d,
 	buf_done(&all);
 	if (r->low > 0)
 		r->offset = raw_offset(c->in->message, r->matched);
-}
-
-void
-run_mime_rules(struct eval_context *c)
-{
-	const struct ruleset *rs = c->rs;
-	struct part *root;
-
-	if (rs->order_count[RULE_MIMEHEADER] == 0)
-		return;
-	if (body_parts(c->in->message, &root) != 0) {
-		c->oom = true;
-		return;
-	}
-	for (size_t i = 0; i < rs->order_count[RULE_MIMEHEADER] && !c->oom; i++) {
-		const struct rule_def *d =
-		    rs->rules[rs->order[RULE_MIMEHEADER][i]];
-
-		if (d->enabled[c->in->score_set & 3])
-			run_mime_rule(c, d, root);
-	}
 }

@@ -62,13 +62,17 @@ def run(command, paths):
     return done.stdout, float(cpu[-1])
 
 
-def main():
-    ours, everything = sys.argv[1], '--all' in sys.argv
+def need_spamassassin():
     if not os.path.isdir(RULES) or not glob.glob('/etc/spamassassin/*.pre'):
         skip('SpamAssassin is not installed')
     if subprocess.run(['perl', '-MMail::SpamAssassin', '-e1'],
                       stderr=subprocess.DEVNULL).returncode != 0:
         skip('Mail::SpamAssassin is not installed')
+
+
+def main():
+    ours, everything = sys.argv[1], '--all' in sys.argv
+    need_spamassassin()
     work = os.path.join(os.environ['SPAMSCORE_BUILD'], 'differential')
     site = os.path.join(work, 'site')
     os.makedirs(site, exist_ok=True)

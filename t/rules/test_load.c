@@ -5,6 +5,8 @@
 static const struct {
 	const char *label, *rules, *want; /* all errors, "" none */
 } errors[] = {
+	{ "mimeheader has no exists", "mimeheader A exists:Content-Type\n",
+	    "test:1: A: not \"Header =~ /pattern/\"\n" },
 	{ "nothing", "", "" },
 	{ "comment and spaces", "  # x\n\n \t\n", "" },
 	{ "unknown word", "frobnicate 1\n", "test:1: unknown word \"frobnicate\"\n" },

@@ -101,6 +101,32 @@ static const struct {
 	{ "a part that says nothing is text",
 	    "body A eval:check_for_ascii_text_illegal()\n",
 	    HEAD "\nK\xf6ln\n", 1 },
+	{ "0.0.0.0 is no private address for a HELO",
+	    "header A eval:helo_ip_mismatch()\n",
+	    "Received: from 0.0.0.0 (unknown [192.0.2.9])\n"
+	    "\tby mail.ours.example (Postfix) with ESMTP id 1; "
+	    "Mon, 23 Nov 2020 10:00:00 +0000\n" HEAD "\nx\n", 1 },
+	{ "but 10.0.0.1 is",
+	    "header A eval:helo_ip_mismatch()\n",
+	    "Received: from 10.0.0.1 (unknown [192.0.2.9])\n"
+	    "\tby mail.ours.example (Postfix) with ESMTP id 1; "
+	    "Mon, 23 Nov 2020 10:00:00 +0000\n" HEAD "\nx\n", 0 },
+	{ "fields of an earlier filter are not seen", "header A X-Spam-Status =~ /./\n",
+	    HEAD "X-Spam-Status: No\nX-Spam-Level: **\n\nx\n", 0 },
+	{ "nor do they exist", "header A exists:X-Spam-Level\n",
+	    HEAD "X-Spam-Status: No\nX-Spam-Level: **\n\nx\n", 0 },
+	{ "nor among all", "header A ALL =~ /X-Spam/\nmimeheader B ALL =~ /X-Spam/\n",
+	    HEAD "X-Spam-Status: No\nX-Spam-Level: **\n\nx\n", 0 },
+	{ "but in the text as it came", "full A /^X-Spam-Level/m\n",
+	    HEAD "X-Spam-Status: No\nX-Spam-Level: **\n\nx\n", 1 },
+	{ "a part's named groups fill tags before other rules run",
+	    "header A Subject =~ /%{FILE}/\n"
+	    "mimeheader __N Content-Type =~ /name=(?<FILE>\\w+)/\n",
+	    "Subject: see report\nContent-Type: text/plain; name=report.txt\n\nx\n", 1 },
+	{ "but none is filled in such a rule",
+	    "mimeheader A Content-Type =~ /%{FILE}/\n"
+	    "header __N Subject =~ /see (?<FILE>\\w+)/\n",
+	    "Subject: see text\nContent-Type: text/plain\n\nx\n", 0 },
 	{ "a multipart that does not end",
 	    "rawbody A eval:check_for_mime('mime_missing_boundary')\n",
 	    MULTIPART, 1 },

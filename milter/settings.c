@@ -61,7 +61,7 @@ const struct setting milter_settings_table[] = {
 	    "act on verdicts, or observe: judge and log only" },
 	{ "ban_allow", SETTING_HOSTS, AT(ban_allow), 0, 0, NULL,
 	    "networks and hosts that are never banned" },
-	{ "ban_allow_refresh", SETTING_DURATION, AT(ban_allow_refresh), 1000,
+	{ "ban_allow_refresh", SETTING_DURATION, AT(ban_allow_refresh), 500,
 	    5 * 60 * 1000, NULL,
 	    "names in ban_allow are not looked up more often" },
 	{ "ban_strikes", SETTING_INT, AT(ban_strikes), 0, 64, NULL,

@@ -113,6 +113,26 @@ envelope_json(struct writer *w, const struct envelope *e)
 }
 
 static json_t *
+parts_json(struct writer *w, const struct hit *h)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < h->part_count; i++) {
+		const struct hit_part *p = &h->parts[i];
+		json_t *o = json_object();
+
+		put_str(w, o, "rule", p->rule);
+		put(w, o, "count", json_integer(p->count));
+		put_str(w, o, "target", p->target);
+		put_span(w, o, "matched", p->matched);
+		put(w, o, "offset", p->offset == NO_OFFSET ? json_null() :
+			json_integer((json_int_t)p->offset));
+		append(w, list, o);
+	}
+	return list;
+}
+
+static json_t *
 hit_json(struct writer *w, const struct hit *h)
 {
 	json_t *o = json_object();
@@ -128,6 +148,8 @@ hit_json(struct writer *w, const struct hit *h)
 	put_str(w, o, "file", h->file);
 	put(w, o, "line", json_integer(h->line));
 	put_str(w, o, "describe", h->describe);
+	if (strcmp(h->type, "meta") == 0)
+		put(w, o, "parts", parts_json(w, h));
 	return o;
 }
 

@@ -84,6 +84,25 @@ put_learned(struct buf *out, const struct colors *c, const struct hit *h)
 	}
 }
 
+/* Where something matched, and what; part: which part of a meta, or NULL */
+static void
+put_match(struct buf *out, const struct colors *c, const char *part,
+    const char *target, struct span matched, size_t offset)
+{
+	buf_printf(out, "          %s", c->faint);
+	if (part != NULL)
+		buf_printf(out, "%s: ", part);
+	put_text(out, target);
+	if (offset != NO_OFFSET)
+		buf_printf(out, ", byte %zu", offset);
+	if (matched.len > 0) {
+		buf_add_str(out, ": \"");
+		escape_text(out, matched, MATCHED_BYTES);
+		buf_add_char(out, '"');
+	}
+	buf_printf(out, "%s\n", c->off);
+}
+
 static void
 put_hits(const struct explain_input *in, const struct colors *c,
     struct buf *out)
@@ -114,16 +133,14 @@ put_hits(const struct explain_input *in, const struct colors *c,
 			put_learned(out, c, h);
 			continue;
 		}
-		buf_printf(out, "          %s", c->faint);
-		put_text(out, h->target);
-		if (h->offset != NO_OFFSET)
-			buf_printf(out, ", byte %zu", h->offset);
-		if (h->matched.len > 0) {
-			buf_add_str(out, ": \"");
-			escape_text(out, h->matched, MATCHED_BYTES);
-			buf_add_char(out, '"');
-		}
-		buf_printf(out, "%s\n", c->off);
+		/* one part alone is the meta's own text */
+		if (h->part_count < 2)
+			put_match(out, c, NULL, h->target, h->matched, h->offset);
+		else
+			for (size_t k = 0; k < h->part_count; k++)
+				put_match(out, c, h->parts[k].rule,
+				    h->parts[k].target, h->parts[k].matched,
+				    h->parts[k].offset);
 	}
 }
 

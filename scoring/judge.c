@@ -152,6 +152,39 @@ learned_add(const struct judge_input *in, const struct model_prediction *p,
 	return 0;
 }
 
+/* What a reader wants to see of a meta: each part that is true. A part that
+ * must not be says nothing. */
+static int
+parts_add(const struct judge_input *in, const struct rule_run *run,
+    struct hit *h)
+{
+	enum { MAX_PARTS = 32 };
+	size_t count;
+	const uint32_t *indices = ruleset_parts(in->ruleset, h->index, &count);
+	struct hit_part *parts;
+
+	if (count == 0)
+		return 0;
+	parts = ARENA_ARRAY(in->arena, MAX_PARTS, struct hit_part);
+	if (parts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && h->part_count < MAX_PARTS; i++) {
+		const struct rule *rule;
+		const struct rule_result *r;
+
+		if (indices[i] >= ruleset_count(in->ruleset) ||
+		    run->results[indices[i]].low == 0)
+			continue;
+		rule = ruleset_rule(in->ruleset, indices[i]);
+		r = &run->results[indices[i]];
+		parts[h->part_count++] = (struct hit_part){ rule->name,
+			r->target != NULL ? r->target : rule->target, r->low,
+			r->matched, r->matched.len > 0 ? r->offset : NO_OFFSET };
+	}
+	h->parts = parts;
+	return 0;
+}
+
 static int
 rules_add(const struct judge_input *in, const struct rule_run *run,
     int score_set, struct verdict *v, bool *ret_single)
@@ -179,6 +212,8 @@ rules_add(const struct judge_input *in, const struct rule_run *run,
 				.describe = rule->describe,
 				.index = i,
 			};
+			if (parts_add(in, run, &v->hits[v->hit_count - 1]) != 0)
+				return -ENOMEM;
 			/* GTUBE and the administrator's own blocklists */
 			if ((rule->tflags & (RULE_REJECT | RULE_USERCONF)) != 0 &&
 			    score >= in->settings->reject_score)

@@ -58,6 +58,22 @@ redact_envelope(struct store *s, struct redacted *r, struct arena *a)
 }
 
 static int
+redact_parts(struct hit *h, struct arena *a)
+{
+	struct hit_part *parts = ARENA_ARRAY(a, h->part_count + 1,
+	    struct hit_part);
+
+	if (parts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < h->part_count; i++) {
+		parts[i] = h->parts[i];
+		parts[i].matched = span_of("", 0);
+	}
+	h->parts = parts;
+	return 0;
+}
+
+static int
 redact_verdict(struct store *s, struct verdict *v, struct arena *a)
 {
 	struct hit *hits = ARENA_ARRAY(a, v->hit_count, struct hit);
@@ -70,6 +86,8 @@ redact_verdict(struct store *s, struct verdict *v, struct arena *a)
 	for (size_t i = 0; i < v->hit_count; i++) {
 		hits[i] = v->hits[i];
 		hits[i].matched = span_of("", 0);
+		if (redact_parts(&hits[i], a) != 0)
+			return -ENOMEM;
 	}
 	for (size_t i = 0; i < v->reputation_count; i++) {
 		terms[i] = v->reputation[i];

@@ -22,6 +22,14 @@ const char *action_name(enum action a); /* "accept" ... */
 
 #define NO_OFFSET SIZE_MAX
 
+/* A part of a meta that fired: what in the mail made the meta true */
+struct hit_part {
+	const char *rule, *target;
+	unsigned count;
+	struct span matched;
+	size_t offset;
+};
+
 /* A rule that fired and carries a score or is shown */
 struct hit {
 	const char *rule;
@@ -29,11 +37,14 @@ struct hit {
 	unsigned count;	     /* times it hit (tflags multiple) */
 	const char *type;    /* "header", "body", "meta", "eval", "learned" */
 	const char *target;  /* "Subject", "body", the parts of a meta, ... */
-	struct span matched; /* bytes as matched; empty when nothing textual */
+	struct span matched; /* bytes as matched; empty when nothing textual; of a
+				meta: of its first part that has some */
 	size_t offset;	     /* byte in the raw message, or NO_OFFSET */
 	const char *file;    /* where the rule stands; NULL for built in */
 	unsigned line;
 	const char *describe; /* "" when none */
+	const struct hit_part *parts; /* of a meta */
+	size_t part_count;
 	size_t index;	     /* of the rule in the ruleset; NO_OFFSET: none */
 };
 

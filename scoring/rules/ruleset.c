@@ -213,6 +213,13 @@ ruleset_count(const struct ruleset *rs)
 	return rs->rule_count;
 }
 
+const uint32_t *
+ruleset_parts(const struct ruleset *rs, size_t index, size_t *ret_count)
+{
+	*ret_count = rs->rules[index]->part_count;
+	return rs->rules[index]->parts;
+}
+
 const struct rule *
 ruleset_rule(const struct ruleset *rs, size_t index)
 {

@@ -90,6 +90,10 @@ enum rule_tflag {
 
 size_t ruleset_count(const struct ruleset *rs);
 const struct rule *ruleset_rule(const struct ruleset *rs, size_t index);
+/* The rules that a meta is made of, as indices; *ret_count 0 for others.
+ * Indices that are no rule's stand for conditions. */
+const uint32_t *ruleset_parts(const struct ruleset *rs, size_t index,
+    size_t *ret_count);
 /* -1 when there is none of that name */
 long ruleset_find(const struct ruleset *rs, const char *name);
 /* What `score` lines say of rules that the files do not define: all that a

@@ -45,7 +45,7 @@ ban_source admin scopes=mail,host rights=all
 admin, milter, login = helper.client(), helper.client('milter'), helper.client('fail2ban')
 directory = os.path.join(helper.dir, 'daemon')
 os.mkdir(directory)
-daemon = Daemon('ban_socket %s\nban_allow_refresh 1s\nlog_repeat 0\nresolver 127.0.0.1@%d\n'
+daemon = Daemon('ban_socket %s\nban_allow_refresh 500ms\nlog_repeat 0\nresolver 127.0.0.1@%d\n'
     'ban_allow 192.0.2.0/24 mail.example.org mx.example.org\n' %
     (helper.path('milter'), Dns.port), '', args=(), directory=directory)
 

@@ -65,6 +65,12 @@ raw = open(msg, "rb").read()
 same(raw[a["offset"]:a["offset"] + 5], b"hello", "the offset counts bytes of the raw file")
 e = next(h for h in o["hits"] if h["rule"] == "E")
 same((e["matched"], raw[e["offset"]:e["offset"] + 7]), ("example", b"example"), "a meta shows what its part matched")
+same([(p["rule"], p["count"], p["target"], p["matched"], raw[p["offset"]:p["offset"] + len(p["matched"])])
+      for p in e["parts"]], [("__D", 1, "From", "example", b"example"), ("A", 1, "Subject", "hello", b"hello")],
+     "and each part of it that is true")
+ok("parts" not in a, "other rules have no parts")
+ok(b"          __D: From, byte %d: \"example\"\n          A: Subject, byte " % e["offset"] in
+   explain("--offline", "--color=never", *base, msg)[1], "as text, a line a part")
 same((a["matched"], a["line"], os.path.basename(a["file"]), a["describe"], a["count"]),
      ("hello", 1, "r.cf", "says hello", 1), "what matched and where the rule stands")
 same(o["message"]["size_bytes"], len(raw), "size_bytes")

@@ -122,6 +122,7 @@ engine_load_with(const struct judge_options *o, bool keep_going,
 		.foreign_prefix = "ban_",
 		.keep_going = keep_going,
 		.tuned = tuned,
+		.tuned_may_be_hidden = true,
 	};
 	int r;
 
@@ -166,6 +167,11 @@ cli_load_engine(const struct judge_options *o, struct engine **ret_engine)
 		fwrite(out.ptr, 1, out.len, stderr);
 		buf_done(&out);
 	}
+	/* what is said of tuned.cf as a whole: that it is hidden from us */
+	for (const struct diag *d = diags.first; r == 0 && d != NULL; d = d->next)
+		if (d->level == DIAG_WARNING && d->line == 0 &&
+		    strstr(d->file, "/" TUNED_FILE) != NULL)
+			cli_fail(0, "%s: %s", d->file, d->text);
 	arena_free(a);
 	if (r == -ENOMEM)
 		return cli_fail(EX_OSERR, "%s", err.text);

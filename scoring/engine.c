@@ -68,7 +68,8 @@ config_read(struct engine *e, const struct engine_options *o,
 
 /* The file of tuned scores, if there is one to be read. 0 or -ENOMEM. */
 static int
-tuned_path(struct engine *e, const struct engine_options *o)
+tuned_path(struct engine *e, const struct engine_options *o,
+    struct diags *diags)
 {
 	const char *dir;
 
@@ -84,8 +85,14 @@ tuned_path(struct engine *e, const struct engine_options *o)
 	    (e->tuned = arena_printf(e->arena, "%s/" TUNED_FILE, dir)) == NULL)
 		return -ENOMEM;
 	/* no file is no fault; one that cannot be read is, and is told */
-	if (access(e->tuned, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
-		e->tuned = NULL;
+	if (access(e->tuned, R_OK) == 0)
+		return 0;
+	if (errno == EACCES && o->tuned_may_be_hidden)
+		diag_add(diags, DIAG_WARNING, e->tuned, 0, "cannot be read: the "
+		    "daemon's scores may be others than these");
+	else if (errno != ENOENT && errno != ENOTDIR)
+		return 0;
+	e->tuned = NULL;
 	return 0;
 }
 
@@ -108,7 +115,7 @@ rules_load(struct engine *e, const struct engine_options *o,
 	struct tuned_thresholds tuned;
 	struct settings_room tuned_room = { tuned_thresholds_table, &tuned };
 	const char **paths;
-	int r = tuned_path(e, o);
+	int r = tuned_path(e, o, diags);
 
 	if (r != 0)
 		return error_set(err, r, "out of memory");

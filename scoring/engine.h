@@ -36,6 +36,9 @@ struct engine_options {
 	 * there and rules_count is 0, and candidate.cf beside it as a shadow;
 	 * "none": neither. */
 	const char *tuned;
+	/* for a user who may not look into tuned_dir: a warning, and the
+	 * scores are those without the file */
+	bool tuned_may_be_hidden;
 	bool no_shadows;
 	/* further tables of settings (milter, ban) for the same files */
 	const struct settings_room *rooms;

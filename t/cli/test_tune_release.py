@@ -60,6 +60,18 @@ class Tuned(Daemon):
             tap.ok(False, " ".join(args), "exit %d, want %d" % (p.returncode, code), out, err)
         return out + err
 
+    def run_confined(self, *args):
+        """As the unit does it: the state is read-only but for tuned_dir."""
+        state = self.directory + "/state"
+        p = subprocess.run(["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$0" && '
+                            'mount -o remount,ro,bind "$0" && ! touch "$0/x" 2>/dev/null && exec "$@"',
+                            state, SPAMSCORE, args[0], "--config", self.config_path, *args[1:]],
+                           capture_output=True, timeout=120, check=False)
+        if p.returncode != 0 and os.geteuid() != 0:
+            return self.run(*args)
+        tap.eq((p.returncode, p.stderr.decode()), (0, ""), "runs where only tuned_dir can be written")
+        return p.stdout.decode()
+
     def candidate(self, scores, made=None, certified="yes", reject=None):
         """As spamscore tune writes it: {rule: (base, score)}."""
         made = int(time.time()) - 5 if made is None else made
@@ -235,7 +247,7 @@ def test_weekly():
         d.ask({"op": "reload"})
         d.week(160, 120)
         d.spread(5 * 86400)
-        d.run("tune", "--weekly", "--sendmail", program)
+        d.run_confined("tune", "--weekly", "--sendmail", program)
         mail = " ".join(d.read("mail").decode().split())
         tap.match(mail, r"Subject: spamscore: adopted", "a better candidate is adopted by itself")
         tap.match(mail, r"would have missed 0 bad ones where the scores in force missed 120, and stopped "

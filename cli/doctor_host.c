@@ -332,6 +332,7 @@ doctor_host(const struct doctor_options *o)
 	doctor_check_firewall(&h);
 	doctor_check_fail2ban(&h);
 	check_units(&h);
+	doctor_check_tuning(&h);
 	ban_policy_done(&h.policy);
 	milter_settings_done(&h.milter);
 	scoring_settings_done(&h.scoring);

@@ -57,5 +57,6 @@ void doctor_check_postfix(struct host *h);
 void doctor_check_bans(struct host *h); /* doctor_bans.c */
 void doctor_check_firewall(struct host *h);
 void doctor_check_fail2ban(struct host *h);
+void doctor_check_tuning(struct host *h); /* doctor_tune.c */
 
 #endif

@@ -232,6 +232,39 @@ def test_base():
                   "a file by hand says nothing of bases")
 
 
+def test_doctor():
+    with tap.case("doctor"), Tuned() as d:
+        def told():
+            p = subprocess.run([SPAMSCORE, "doctor", "--host", "--json", "--postconf", "false", "--config",
+                                d.config_path], capture_output=True, timeout=120, check=False)
+            rows = [json.loads(line) for line in p.stdout.decode().splitlines()]
+            return [(r["state"], r["text"], r["fix"]) for r in rows if r["check"] == "tuning"]
+
+        tap.eq([r[0] for r in told()], ["ok"], "never tuned is no fault")
+        d.candidate({"T_ODD": (2, 3), "T_NEWS": (6, 5)})
+        d.run("tune", "--adopt", "--force")
+        d.candidate(BETTER, made=int(time.time()) - 50 * 86400)
+        got = told()
+        tap.eq([r[0] for r in got], ["ok", "warn", "ok"], "a candidate that waits for ever is doubtful")
+        tap.eq(got[1][2], "spamscore tune --adopt --dry-run", "with what mends it")
+        tap.match(got[0][1], r"^\d{4}-\d\d-\d\d, adopted: ", "when and how it ended last")
+        tap.match(got[2][1], r"^2 tuned scores in force", "what is in force")
+        d.write("rules.d/rules.cf", RULES.replace("score T_ODD 2", "score T_ODD 2.5"))
+        tap.eq(told()[2], ("warn", "1 of 2 tuned scores are based on what has changed since",
+                           "spamscore tune --from-log"), "what lost its base")
+        d.write("tuned/tuned.cf", "score T_ODD 4\nbody X /x/\n")
+        tap.eq([(r[0], r[2]) for r in told()][2], ("bad", "spamscore tune --rollback"),
+               "what does not load")
+        with open(d.tuned + "/history/log", "a", encoding="ascii") as f:
+            f.write("%d failed no disk\n" % (time.time() - 5))
+        got = told()[0]
+        tap.eq((got[0], got[2]), ("bad", "journalctl -u spamscore-tune -n 20"), "a tuning that failed")
+        with open(d.tuned + "/history/log", "a", encoding="ascii") as f:
+            f.write("%d waits x\n" % (time.time() - 20 * 86400))
+        got = told()[0]
+        tap.eq((got[0], got[1]), ("warn", "nothing happened for 20 days"), "a timer that does not run")
+
+
 def test_weekly():
     with tap.case("weekly"), Tuned("tune_report_to post@here.example\n") as d:
         out = os.path.join(d.directory, "mail")
@@ -272,5 +305,6 @@ test_gate()
 test_worse()
 test_kill()
 test_base()
+test_doctor()
 test_weekly()
 sys.exit(tap.done())

@@ -128,6 +128,8 @@ expire_step(struct store *s, int64_t now)
 	size = s->log_size;
 	pthread_mutex_unlock(&s->lock);
 	rc = log_expire(w, now, age, size);
+	if (rc == SQLITE_OK)
+		rc = sample_expire(s, now);
 	if (rc == SQLITE_OK && clock_ms() >= w->next_round_ms) {
 		rc = expire_reputation(w, now);
 		/* the rest once in each round over the large table */

@@ -45,7 +45,7 @@ enum fault {
 enum side { SIDE_WRITE, SIDE_READ, SIDES };
 
 enum op_kind {
-	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG, OP_LESSON,
+	OP_REPUTATION, OP_GREYLIST, OP_CORRESPONDENT, OP_LOG, OP_LESSON, OP_SAMPLE,
 	OP_SHADOW, /* behind the verdict that it belongs to */
 	OP_CALL
 };
@@ -128,6 +128,8 @@ struct store {
 	bool stop, urgent, file_gone, saw_corrupt;
 	uint64_t dropped;	    /* updates lost since the last fault began */
 	int64_t log_age, log_size;  /* limits of the verdict log */
+	int64_t sample_age;	    /* of samples of messages judged */
+	bool sample_limited;	    /* somebody has said so */
 	int64_t clock;		    /* the last `now` of a caller */
 	unsigned faults[SIDES];	    /* bits of enum fault */
 	struct reader *idle;
@@ -211,5 +213,7 @@ int shadow_apply(struct writer *w, const struct op *op);
 int log_expire(struct writer *w, int64_t now, int64_t age, int64_t size);
 int correspondent_apply(struct writer *w, const struct op *op);
 int lesson_apply(struct writer *w, const struct op *op);
+int sample_apply(struct writer *w, const struct op *op);
+int sample_expire(struct store *s, int64_t now);
 
 #endif

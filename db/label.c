@@ -416,7 +416,8 @@ label_call(struct store *s, sqlite3 *db, void *context, struct error *err)
 	if (rc == SQLITE_OK)
 		rc = words(db, r, &result->is, &result->all_is);
 	if (rc == SQLITE_OK && result->changed)
-		rc = lesson_change(db, r, result->all_is, &result->folded);
+		rc = lesson_change(db, r, result->all_is, &result->folded,
+		    &result->lesson);
 	if (rc == SQLITE_OK)
 		rc = learning_note(db, r->source, r->now);
 	if (rc != SQLITE_OK)

@@ -35,6 +35,7 @@ struct label_request {
 struct label_result {
 	bool changed;
 	bool known; /* the verdict log knows whom the message came from */
+	bool lesson; /* the model has something to learn or to take back */
 	bool folded; /* the model keeps what it learned: it was too long ago */
 	enum label_class was, is;	    /* this user's word */
 	enum label_class all_was, all_is;   /* of all users together */

@@ -44,12 +44,11 @@ take_lesson(sqlite3 *db, const struct label_request *r, unsigned char **sample,
 	return query_end(&q);
 }
 
-/* Four bytes of length, then deflated. Caller frees; NULL: no memory. */
-static unsigned char *
-pack(struct span s, size_t *ret_len)
+unsigned char *
+lesson_pack(struct span s, size_t *ret_len)
 {
 	uLongf n = compressBound(s.len);
-	unsigned char *p = malloc(n + 4);
+	unsigned char *p = s.len <= LESSON_MAX_SAMPLE ? malloc(n + 4) : NULL;
 
 	if (p == NULL)
 		return NULL;
@@ -95,7 +94,7 @@ insert_lesson(sqlite3 *db, const struct row *row)
 
 int
 lesson_change(sqlite3 *db, const struct label_request *r,
-    enum label_class all, bool *ret_folded)
+    enum label_class all, bool *ret_folded, bool *ret_lesson)
 {
 	unsigned char *sample;
 	sqlite3_int64 event;
@@ -104,6 +103,7 @@ lesson_change(sqlite3 *db, const struct label_request *r,
 	int rc = take_lesson(db, r, &sample, &len, &event);
 
 	*ret_folded = event != 0 && len == 0;
+	*ret_lesson = event != 0 && len != 0;
 	if (rc == SQLITE_OK && event != 0) {
 		q = query_begin(db, "DELETE FROM lesson WHERE event=?1");
 		if (q.rc == SQLITE_OK)
@@ -115,10 +115,18 @@ lesson_change(sqlite3 *db, const struct label_request *r,
 	if (rc == SQLITE_OK && len == 0 && r->sample.len > 0 &&
 	    r->sample.len <= LESSON_MAX_SAMPLE && all != LABEL_NONE) {
 		free(sample);
-		sample = pack(r->sample, &len);
+		sample = lesson_pack(r->sample, &len);
 		if (sample == NULL)
 			rc = SQLITE_NOMEM;
 	}
+	/* a label by the verdict's id */
+	if (rc == SQLITE_OK && len == 0 && r->sample.len == 0 &&
+	    all != LABEL_NONE) {
+		free(sample);
+		sample = NULL;
+		rc = sample_take(db, r->message, &sample, &len);
+	}
+	*ret_lesson |= len != 0 && all != LABEL_NONE;
 	if (rc == SQLITE_OK && len != 0 && all != LABEL_NONE)
 		rc = insert_lesson(db, &(struct row){ r->message,
 			all == LABEL_SPAM, r->weight > 0 ? r->weight : 1, r->now,
@@ -343,7 +351,7 @@ store_lesson_auto(struct store *s, const struct lesson_auto *lesson)
 	if (s->mode != STORE_WRITE || lesson->sample.len == 0 ||
 	    lesson->sample.len > LESSON_MAX_SAMPLE)
 		return;
-	sample = pack(lesson->sample, &len);
+	sample = lesson_pack(lesson->sample, &len);
 	op = sample != NULL ? op_new(OP_LESSON, sizeof(copy) + len) : NULL;
 	if (op != NULL) {
 		copy.sample = span_of(NULL, 0); /* the caller's, gone by then */

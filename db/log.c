@@ -398,6 +398,9 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 	struct erasure *e = context;
 	/* the freed bytes are overwritten, and the log of writes emptied */
 	static const char *const statements[] = {
+		"DELETE FROM message_sample WHERE message IN"
+		" (SELECT v.message FROM verdict v JOIN verdict_address a"
+		" ON a.number=v.number WHERE a.address=?1)",
 		"DELETE FROM shadow WHERE verdict IN"
 		" (SELECT number FROM verdict_address WHERE address=?1)",
 		"DELETE FROM verdict WHERE number IN"
@@ -407,7 +410,7 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 	};
 
 	sqlite3_exec(db, "PRAGMA secure_delete=1", NULL, NULL, NULL);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		sqlite3_stmt *st = NULL;
 		int rc = sqlite3_prepare_v2(db, statements[i], -1, &st, NULL);
 
@@ -419,7 +422,7 @@ erase(struct store *s, sqlite3 *db, void *context, struct error *err)
 		sqlite3_finalize(st);
 		if (rc != SQLITE_OK)
 			return store_error(err, db, rc, "cannot erase");
-		if (i == 1)
+		if (i == 2)
 			e->count = (size_t)sqlite3_changes(db);
 	}
 	sqlite3_exec(db, "PRAGMA secure_delete=0", NULL, NULL, NULL);

@@ -40,6 +40,14 @@ struct log_entry {
 
 /* How much is kept; the oldest goes first. 0: no limit of that kind. */
 void store_log_limit(struct store *s, int64_t age_sec, int64_t size_bytes);
+
+/* What the model may know of a message that was judged, packed (scoring/learn):
+ * a label by verdict id then teaches the model too. Queued. Kept for age_sec,
+ * STORE_SAMPLES at most; an age of 0 deletes what there is. */
+enum { STORE_SAMPLES = 20000 };
+void store_sample_put(struct store *s, const unsigned char *message,
+    struct span packed, int64_t now);
+void store_sample_limit(struct store *s, int64_t age_sec);
 /* Queued, copied; never blocks. */
 void store_log_put(struct store *s, const struct log_entry *entry);
 /* 0, -ENOENT, -EAGAIN, -ENOMEM; strings belong to a. */

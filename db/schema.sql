@@ -165,3 +165,14 @@ CREATE TABLE lesson_folded (
 	one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
 	event INTEGER NOT NULL
 );
+
+-- step 6
+
+-- What the model may know of messages judged lately (setting log_samples).
+CREATE TABLE message_sample (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	message BLOB NOT NULL UNIQUE,
+	time INTEGER NOT NULL,
+	sample BLOB NOT NULL
+);
+CREATE INDEX message_sample_time ON message_sample(time);

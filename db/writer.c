@@ -190,6 +190,7 @@ apply_sorted(struct writer *w, struct op **ops, size_t n)
 			    o->kind == OP_LOG ? log_apply(w, o) :
 			    o->kind == OP_SHADOW ? shadow_apply(w, o) :
 			    o->kind == OP_LESSON ? lesson_apply(w, o) :
+			    o->kind == OP_SAMPLE ? sample_apply(w, o) :
 			    correspondent_apply(w, o);
 			continue;
 		}

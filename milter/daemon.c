@@ -223,8 +223,10 @@ make_control(struct life *l)
 static void
 limit_log(struct server *s, const struct milter_settings *ms)
 {
-	if (s->store != NULL)
+	if (s->store != NULL) {
 		store_log_limit(s->store, ms->log_keep / 1000, ms->log_size);
+		store_sample_limit(s->store, ms->log_samples / 1000);
+	}
 }
 
 static int

@@ -82,15 +82,31 @@ session_put_shadows(struct store *store, const struct transaction *t,
 	store_shadow_put(store, t->verdict_id, said, n, t->run.evidence->now);
 }
 
-/* What the filter teaches itself. Reputation is not fed: verdicts do that
- * themselves. */
+/* Whether the filter teaches itself this message. Reputation is not fed:
+ * verdicts do that themselves. */
+static enum label_class
+decide_auto(struct session *s)
+{
+	struct transaction *t = s->t;
+	struct autolearn decision;
+
+	if (!s->snapshot->scoring->auto_learn ||
+	    engine_autolearn(s->snapshot->engine, &t->run, t->arena,
+		&decision) != 0)
+		return LABEL_NONE;
+	return decision.class;
+}
+
+/* What the model may know of the message: for a lesson now, or for a label
+ * by the verdict's id later */
 static void
 feed_model(struct session *s, int64_t now)
 {
 	const struct scoring_settings *ss = s->snapshot->scoring;
+	bool keep = s->snapshot->settings.log_samples > 0;
 	struct transaction *t = s->t;
 	struct sample_source source = { .message = t->run.message };
-	struct autolearn decision;
+	enum label_class class;
 	struct lesson_auto lesson = {
 		.weight = ss->auto_learn_weight, .share = ss->auto_learn_share,
 		.balance = ss->auto_learn_balance,
@@ -99,16 +115,21 @@ feed_model(struct session *s, int64_t now)
 	struct sample sample;
 
 	/* one that was deferred comes again */
-	if (!ss->auto_learn || t->action == ACTION_TEMPFAIL)
+	if (t->action == ACTION_TEMPFAIL)
 		return;
-	if (engine_autolearn(s->snapshot->engine, &t->run, t->arena,
-		&decision) != 0 || decision.class == LABEL_NONE ||
+	class = decide_auto(s);
+	if ((class == LABEL_NONE && !keep) ||
 	    feedback_message_identity(t->run.message, lesson.message) != 0 ||
 	    sample_make(&source, t->arena, &sample) != 0 ||
 	    sample_pack(&sample, t->arena, &lesson.sample) != 0)
 		return;
-	lesson.spam = decision.class == LABEL_SPAM;
-	t->auto_learned = decision.class;
+	if (keep)
+		store_sample_put(s->server->store, lesson.message,
+		    lesson.sample, now);
+	if (class == LABEL_NONE)
+		return;
+	lesson.spam = class == LABEL_SPAM;
+	t->auto_learned = class;
 	store_lesson_auto(s->server->store, &lesson);
 	atomic_store(&s->server->auto_learned, true);
 }

@@ -82,6 +82,9 @@ const struct setting milter_settings_table[] = {
 	{ "log_addresses", SETTING_ENUM, AT(log_addresses), 0, 0,
 	    log_address_words,
 	    "verdict log with addresses, or with keyed hashes and no text" },
+	{ "log_samples", SETTING_DURATION, AT(log_samples), 0,
+	    INT64_C(3650) * 86400 * 1000, NULL,
+	    "how long texts of judged messages stay, for labels by id" },
 	{ "label_rate", SETTING_INT, AT(label_rate), 0, 1000000, NULL,
 	    "messages that one user may label in an hour; 0: any number" },
 	{ "message_memory", SETTING_SIZE, AT(message_memory), 1 << 20,
@@ -227,6 +230,9 @@ milter_settings_check(const struct milter_settings *s, const char *file,
 	if (s->ban_allow.names.count > BAN_ALLOW_NAMES_MAX)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "ban_allow: more than %d names", BAN_ALLOW_NAMES_MAX);
+	if (s->log_samples > 0 && s->log_addresses == LOG_ADDRESSES_KEYED)
+		diag_add(diags, DIAG_ERROR, file, 0, "log_samples keeps texts, and "
+		    "addresses with them: not with log_addresses keyed");
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		const char *value;
 

@@ -37,6 +37,7 @@ struct milter_settings {
 				       none is written */
 	int64_t log_size;	    /* bytes of the verdict log, about */
 	int log_addresses;	    /* LOG_ADDRESSES_PLAIN or _KEYED */
+	int64_t log_samples;	    /* ms, texts for labels by id; 0: none */
 	int64_t label_rate;	    /* labels of one user in an hour; 0: any */
 	int64_t log_repeat;	    /* ms before the same fault is logged again */
 	int64_t message_memory;	    /* bytes: most one message may occupy */

@@ -87,7 +87,6 @@ learn_raw(struct store *s, const struct feedback_request *request,
 		error_set(err, rc, "no memory");
 	if (rc == 0)
 		rc = store_label(s, label, NULL, NULL, &result->label, err);
-	result->taught = rc == 0 && result->label.changed;
 	arena_free(a);
 	return rc;
 }
@@ -110,6 +109,7 @@ feedback_learn(struct store *s, const struct feedback_request *request,
 			rc = store_label(s, &label, NULL, NULL,
 			    &ret_result->label, err);
 	}
+	ret_result->taught = rc == 0 && ret_result->label.lesson;
 	/* training that dies silently is the commonest fault of filters */
 	if (rc != 0)
 		store_learning_failed(s, request->source, err->text,

@@ -171,6 +171,66 @@ test_training(struct store *s)
 	tap_is_double(predict(text_of(50)), without, "the same");
 }
 
+/* As the daemon does with log_samples */
+static void
+keep_sample(struct store *s, const char *text, const unsigned char *identity)
+{
+	struct sample_source source = { .message = parse(text) };
+	struct sample sample;
+	struct span packed;
+
+	if (sample_make(&source, arena, &sample) != 0 ||
+	    sample_pack(&sample, arena, &packed) != 0)
+		abort();
+	store_sample_limit(s, 3600);
+	store_sample_put(s, identity, packed, T0);
+	store_flush(s, &err);
+}
+
+static struct feedback_result
+say_by_id(struct store *s, enum label_class class)
+{
+	struct feedback_request r = { .verdict_id = "abc", .class = class,
+		.user = "ann", .source = "test", .now = T0 };
+	struct feedback_result result;
+
+	tap_is_int(feedback_learn(s, &r, &result, &err), 0, "a label by id");
+	return result;
+}
+
+static void
+test_samples(struct store *s)
+{
+	struct log_entry e = { .id = "abc" };
+	struct lessons_state before, after;
+	bool changed;
+
+	feedback_message_identity(parse(text_of(77)), e.message);
+	keep_sample(s, text_of(77), e.message);
+	store_lessons_state(s, &before, &err);
+	tap_ok(say_by_id(s, LABEL_SPAM).taught, "its text was kept: the model learns");
+	store_lessons_state(s, &after, &err);
+	tap_ok(after.last > before.last, "there is a lesson");
+	tap_is_int(train(s, &changed), 0, "train");
+	tap_ok(!learn(s, text_of(77), LABEL_SPAM, NULL), "the same message");
+	store_lessons_state(s, &before, &err);
+	tap_is_int(before.last, after.last, "is the same lesson");
+	tap_ok(say_by_id(s, LABEL_NONE).taught, "forgotten");
+	store_lessons_state(s, &after, &err);
+	tap_is_int(after.gone, before.last, "by the model too");
+	/* time goes on */
+	keep_sample(s, text_of(78), (const unsigned char *)"0123456789abcdef");
+	store_sample_limit(s, 0);
+	for (int i = 0; i < 200; i++) {
+		usleep(50000);
+		if (!say_by_id(s, LABEL_SPAM).taught)
+			break;
+		say_by_id(s, LABEL_NONE);
+	}
+	tap_ok(!say_by_id(s, LABEL_HAM).taught, "nothing is kept any more");
+	say_by_id(s, LABEL_NONE);
+}
+
 static void
 test_by_verdict(struct store *s)
 {
@@ -307,6 +367,7 @@ main(void)
 		return 1;
 	test_training(s);
 	test_by_verdict(s);
+	test_samples(s);
 	store_close(s);
 	arena_free(arena);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);

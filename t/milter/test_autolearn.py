@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """The daemon teaches itself when it is told to: what the rules alone are sure of, in the log and for the doctor, below
 people's labels and taken back like them."""
+import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -92,4 +94,24 @@ for settings, want in (("", False), ("auto_learn yes\n", True)):
         out = subprocess.run([SPAMSCORE, "learn", "--config", d.config_path, "--ham", "--source", "auto", "-"],
                              input=text("x", 9, "y"), capture_output=True, check=False)
         tap.eq(out.returncode, 65, "nobody else may call himself auto")
+with daemon("log_samples 1h\n") as d, tap.case("log_samples"):
+    line = send(d, "bad news", 200, "pills\n")
+    ident = re.search(r"verdict=(\S+)", line).group(1)
+    for _ in range(100):  # the log is written a moment later
+        if ident in run(d, "log"):
+            break
+        time.sleep(0.05)
+    out = run(d, "learn", "--spam", "--id", ident, "--json")
+    tap.eq((json.loads(out)["taught"], json.loads(out)["known"]), (True, True), "by id: model and reputation")
+    out = run(d, "log", "erase", "--address", "a@b.example")
+    db = sqlite3.connect("file:%s/state/spamscore.db?mode=ro" % d.directory, uri=True)
+    tap.eq(db.execute("SELECT count(*) FROM message_sample").fetchall(), [(0,)], "erased with the verdict")
+    db.close()
+d = daemon("log_samples 1h\nlog_addresses keyed\n")
+d.start(ready=False)
+try:
+    tap.eq(d.process.wait(30), 78, "not with log_addresses keyed")
+finally:
+    d.stop()
+    d.remove()
 tap.done()

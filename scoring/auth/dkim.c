@@ -517,10 +517,46 @@ verdict_of_large(struct auth *x, struct message *m, struct signature *sig,
 	}
 }
 
+/* RFC 6376 8.15: a second field above the signed one is what a reader sees,
+ * and a second Content-Type another body. NULL: none */
+static const char *
+added_field(const struct tags *t, const struct message *m)
+{
+	static const struct {
+		const char *name, *why;
+	} single[] = {
+		{ "Subject", "a Subject is not signed" },
+		{ "To", "a To is not signed" },
+		{ "Cc", "a Cc is not signed" },
+		{ "Date", "a Date is not signed" },
+		{ "Reply-To", "a Reply-To is not signed" },
+		{ "Sender", "a Sender is not signed" },
+		{ "MIME-Version", "a MIME-Version is not signed" },
+		{ "Content-Type", "a Content-Type is not signed" },
+		{ "Content-Transfer-Encoding",
+		    "a Content-Transfer-Encoding is not signed" },
+	};
+
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		struct span h = tags_get(t, "h");
+		size_t signed_count = 0;
+
+		if (message_count(m, single[i].name) < 2)
+			continue;
+		for (; h.len > 0; h = span_from(h, span_find(h, ':') + 1))
+			signed_count += span_iis(span_trim(span_of(h.ptr,
+			    span_find(h, ':'))), single[i].name);
+		if (signed_count > 0 &&
+		    signed_count < message_count(m, single[i].name))
+			return single[i].why;
+	}
+	return NULL;
+}
+
 /* And our policy on top of that. */
 static void
-policy_of(struct signature *sig, int64_t now, const char *from_fault,
-    struct dkim_evidence *d)
+policy_of(struct signature *sig, const struct message *m, int64_t now,
+    const char *from_fault, struct dkim_evidence *d)
 {
 	struct span x = tags_get(&sig->tags, "x");
 	int64_t expires;
@@ -545,9 +581,9 @@ policy_of(struct signature *sig, int64_t now, const char *from_fault,
 		set(d, AUTH_POLICY, from_fault);
 		return;
 	}
-	if (d->body_uncovered)
-		d->reason = "l= leaves body text unsigned";
-	d->accountable = !d->body_uncovered;
+	d->reason = d->body_uncovered ? "l= leaves body text unsigned" :
+					added_field(&sig->tags, m);
+	d->accountable = d->reason == NULL;
 }
 
 static const char *
@@ -631,12 +667,13 @@ dkim_finish(struct auth *x, struct message *m, struct evidence *e)
 			continue;
 		d = &e->dkim[sig - run->list];
 		verdict_of(infos[i], sig, m, d);
-		policy_of(sig, e->now, fault, d);
+		policy_of(sig, m, e->now, fault, d);
 	}
 	for (size_t i = 0; i < run->count; i++)
 		if (run->list[i].large) {
 			verdict_of_large(x, m, &run->list[i], &e->dkim[i]);
-			policy_of(&run->list[i], e->now, fault, &e->dkim[i]);
+			policy_of(&run->list[i], m, e->now, fault,
+			    &e->dkim[i]);
 		}
 	dkim_free(run->handle);
 	run->handle = NULL;

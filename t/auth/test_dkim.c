@@ -91,7 +91,9 @@ test_policy(void)
 		{ "changed body", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good;",
 		    "", "more\n", "fail", "body hash did not verify", true, false, false, false, -1 },
 		{ "changed header", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good;",
-		    "Subject: two\n", "", "pass", NULL, true, false, false, false, -1 },
+		    "Subject: two\n", "", "pass", "a Subject is not signed", true, false, false, false, -1 },
+		{ "l=0", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good; l=0;",
+		    "", "", "pass", "l= leaves body text unsigned", true, false, true, false, 0 },
 		{ "rsa-sha1", "v=1; a=rsa-sha1; c=relaxed/relaxed; d=example.org; s=good;",
 		    "", "", "policy", "rsa-sha1 is no longer valid", true, true, false, false, -1 },
 		{ "small key", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=small;",
@@ -162,10 +164,59 @@ test_policy(void)
 		if (r->reason != NULL)
 			tap_is_str(d->reason, r->reason, "reason");
 		tap_ok(d->accountable == (d->result == AUTH_PASS &&
-		    !r->uncovered) && d->body_uncovered == r->uncovered,
+		    d->reason == NULL) && d->body_uncovered == r->uncovered,
 		    "accountable");
 		tap_ok((d->check.state == CHECK_UNKNOWN) ==
 		    (d->result == AUTH_TEMPERROR), "unknown if temperror");
+		buf_done(&text);
+	}
+	fixture_done(&f);
+}
+
+/* Fields that are added above what was signed (RFC 6376 8.15) */
+static void
+test_added(void)
+{
+	static const struct {
+		const char *label, *added, *reason;
+		bool oversigned;
+		const char *want;
+	} rows[] = {
+		{ "Subject", "Subject: buy\n", "a Subject is not signed", false,
+		    "pass" },
+		{ "Subject in another case", "SUBJECT : buy\n",
+		    "a Subject is not signed", false, "pass" },
+		{ "Content-Type, which was not signed",
+		    "Content-Type: text/html\n", NULL, false, "pass" },
+		{ "Subject, signed once too often", "Subject: buy\n",
+		    "signature did not verify", true, "fail" },
+		{ "From, signed once too often", "From: ceo@bank.example\n",
+		    "signature did not verify", true, "fail" },
+		{ "a trace field", "Received: from a by b; now\n", NULL, true,
+		    "pass" },
+	};
+	static const char *const once[] = { "From", "Subject", NULL };
+	static const char *const twice[] = { "From", "Subject", "From",
+		"Subject", NULL };
+	struct fixture f;
+
+	fixture_init(&f, zone.ptr);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dkim_evidence *d;
+		struct buf text;
+
+		buf_init(&text, 1 << 20);
+		buf_add_str(&text, rows[i].added);
+		signer_message(&text, span_cstr(mail), "DKIM-Signature",
+		    "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.org; s=good;",
+		    rows[i].oversigned ? twice : once, true, -1, good, false);
+		buf_add_str(&text, mail);
+		d = &fixture_gather(&f, buf_span(&text), NULL, 1700000000)->dkim[0];
+		tap_is_str(auth_result_name(d->result), rows[i].want,
+		    rows[i].label);
+		tap_is_str(d->reason, rows[i].reason, "reason");
+		tap_is_int(d->accountable, rows[i].reason == NULL,
+		    "what it counts for");
 		buf_done(&text);
 	}
 	fixture_done(&f);
@@ -402,6 +453,7 @@ main(void)
 	    "garbage._domainkey.example.org TXT \"v=DKIM1; p=AAAA\"\n");
 	test_rfc8463();
 	test_policy();
+	test_added();
 	test_many();
 	test_long(good, "good");
 	test_long(key8, "k8");

@@ -178,4 +178,36 @@ hit, _, _ = judge_with("uridnsbl_skip_domain Example.COM\n")
 same("U_TRIM" in hit, False, "uridnsbl_skip_domain")
 hit, _, _ = judge_with("uridnsbl_skip_domain example.com\nclear_uridnsbl_skip_domain example.com\n")
 same("U_TRIM" in hit, True, "clear_uridnsbl_skip_domain of a name")
+
+# dns_block_rule: a list that says it was asked too much is left alone for a while, at and below the name given
+with open("b.cf", "w") as f:
+    f.write("""header B_FULL eval:check_rbl('b-lastexternal', 'sub.bl.example.', '127.0.0.1')
+header B_LIST eval:check_rbl('b2-lastexternal', 'sub.bl.example.')
+header B_OTHER eval:check_rbl('b3-lastexternal', 'bl.example.')
+askdns B_ASK _AUTHORDOMAIN_.x.sub.bl.example A
+dns_block_rule B_FULL other.example sub.bl.example.
+dns_block_time 100
+""" + "".join(f"tflags {n} net\nscore {n} 1\n" for n in ("B_FULL", "B_LIST", "B_OTHER", "B_ASK")))
+with open("bdns.txt", "w") as f:
+    f.write("9.113.0.203.sub.bl.example A 127.0.0.1\n9.113.0.203.bl.example A 127.0.0.2\nauthor.org.x.sub.bl.example A 127.0.0.2\n")
+os.mkdir("mails")
+for i in range(3):
+    with open(f"mails/{i}.eml", "w") as f:
+        f.write("Received: from h.test (h.test [203.0.113.9]) by mx.test with SMTP id 1; Mon, 1 Jan 2024 00:00:00 +0000\n" +
+                open("m.eml").read())
+
+
+def rounds(rules):
+    with open("b2.cf", "w") as f:
+        f.write(rules)
+    code, out, err = run(SPAMSCORE, "check", "--json", "--rules", "b2.cf", "--db", "none", "--dns-data", "bdns.txt", "--now",
+                         "1704067200", "--jobs", "1", "mails")
+    if code != 0:
+        note(err)
+    return [sorted(json.loads(line)["rules"]) for line in out.splitlines()]
+
+
+same(rounds(open("b.cf").read()), [["B_ASK", "B_FULL", "B_LIST", "B_OTHER"], ["B_OTHER"], ["B_OTHER"]], "dns_block_rule")
+same(rounds(open("b.cf").read().replace("dns_block_time 100", "dns_block_time 0"))[1],
+     ["B_ASK", "B_FULL", "B_LIST", "B_OTHER"], "dns_block_time 0 blocks nothing")
 done()

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "db/log.h"
+#include "db/shadow.h"
 #include "milter/log.h"
 #include "milter/session.h"
 #include "t/tap.h"
@@ -59,6 +61,89 @@ one_message(struct server *server, unsigned n)
 	session_free(s);
 }
 
+/* What a set of scores as shadow adds to a message: to count its hits again,
+ * and to write the row. Measured by itself: of two runs with and without it
+ * the difference would drown in what else the machine does. */
+static void
+bench_shadow(const struct server *server, const char *dir, double message_us)
+{
+	enum { TIMES = 20000 };
+	struct engine *engine = server->current->engine;
+	const struct ruleset *rs = engine_ruleset(engine);
+	static const char raw[] = "Received: from c.example (c.example "
+	    "[192.0.2.1])\n\tby mx.example with ESMTP id 1; Mon, 23 Nov 2026 "
+	    "14:00:00 +0000\nFrom: A <a@example.net>\nSubject: URGENT winner\n\n"
+	    "Dear friend, click here http://192.0.2.9/ now, viagra\n";
+	struct arena *a = arena_new(256 << 20);
+	struct gather_sources sources = { .auth = server->current->auth };
+	struct engine_request request = { .raw = SPAN_LIT(raw),
+		.full_size_bytes = sizeof(raw) - 1, .sources = &sources,
+		.now = 1700000000, .arena = a };
+	struct shadow_options so = { .name = "all",
+		.settings = engine_settings(engine), .ruleset = rs };
+	struct engine_run run;
+	struct shadow_verdict sv = { 0 };
+	struct shadow_said said;
+	struct shadow *shadow;
+	struct judge_input in;
+	char scores[96], id[16];
+	int64_t start, judging, writing;
+	struct error err;
+	struct diags diags;
+	double percent;
+	FILE *f;
+
+	snprintf(scores, sizeof(scores), "%s/scores.cf", dir);
+	f = fopen(scores, "w");
+	for (size_t i = 0; f != NULL && i < ruleset_count(rs); i++)
+		if (!ruleset_rule(rs, i)->sub_rule)
+			fprintf(f, "score %s %g\n", ruleset_rule(rs, i)->name,
+			    0.5 + (double)(i % 7));
+	if (f == NULL || fclose(f) != 0)
+		abort();
+	so.path = scores;
+	diags_init(&diags, a);
+	if (shadow_load(&so, &diags, &shadow, &err) != 0 ||
+	    engine_judge(engine, &request, &run, &err) != 0) {
+		tap_ok(false, "%s", err.text);
+		return;
+	}
+	in = (struct judge_input){ .settings = so.settings, .ruleset = rs,
+		.message = run.message, .envelope = run.envelope,
+		.relays = run.relays, .evidence = run.evidence, .arena = a };
+	start = cpu_us();
+	for (unsigned i = 0; i < TIMES; i++)
+		if (shadow_judge(shadow, &in, run.verdict, &sv) != 0)
+			abort();
+	judging = cpu_us() - start;
+	for (unsigned i = 0; i < TIMES; i++) {
+		struct log_entry e = { .id = id, .time = 1700000000,
+			.record = SPAN_LIT("{}") };
+
+		snprintf(id, sizeof(id), "b%u", i);
+		store_log_put(server->store, &e);
+		if (i % 5000 == 4999)
+			store_flush(server->store, &err);
+	}
+	start = cpu_us();
+	for (unsigned i = 0; i < TIMES; i++) {
+		said = (struct shadow_said){ "all", shadow_hash(shadow),
+			(int)run.verdict->action, (int)sv.action, sv.score };
+		snprintf(id, sizeof(id), "b%u", i);
+		store_shadow_put(server->store, id, &said, 1, 1700000000);
+		if (i % 5000 == 4999)
+			store_flush(server->store, &err);
+	}
+	writing = cpu_us() - start;
+	percent = 100.0 * (double)(judging + writing) / TIMES / message_us;
+	tap_ok(percent <= 2, "a shadow of %zu scores over %zu hits: %.2f us to "
+	    "judge, %.2f us to write: %.2f %% of a message, at most 2 %%",
+	    shadow_score_count(shadow), run.verdict->hit_count,
+	    (double)judging / TIMES, (double)writing / TIMES, percent);
+	shadow_free(shadow);
+	arena_free(a);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -102,6 +187,8 @@ main(int argc, char **argv)
 	took = cpu_us() - start;
 	tap_ok(took > 0, "%u messages of 4 kB: %.1f us of processor time each",
 	    messages, (double)took / messages);
+	if (so.config == NULL)
+		bench_shadow(&server, dir, (double)took / messages);
 	store_close(server.store);
 	snapshot_unref(server.current);
 	arena_free(a);

@@ -240,6 +240,9 @@ meta_name(void *context, struct span word, struct span *rest,
 		    SPAN_ARG(word));
 	known = strmap_find(&m->parts, word);
 	if (known != NULL) {
+		/* a missing one is named once */
+		*ret_is_constant = *known == NO_INDEX;
+		*ret_constant = 0;
 		*ret_index = (uint32_t)*known;
 		return 0;
 	}
@@ -257,7 +260,7 @@ meta_name(void *context, struct span word, struct span *rest,
 		    m->d->pub.file, m->d->pub.line,
 		    "%s: there is no rule \"%.*s\", it counts 0", m->d->pub.name,
 		    SPAN_ARG(word));
-		return 0;
+		return strmap_set(&m->parts, word, NO_INDEX);
 	}
 	r = add_part(m, (uint32_t)*rule, ret_index);
 	return r != 0 ? r : strmap_set(&m->parts, word, *ret_index);

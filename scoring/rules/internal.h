@@ -163,6 +163,8 @@ struct loader {
 	struct strmap replace_rules; /* rule name to 1 */
 	struct strmap if_cache;
 	unsigned depth, files;
+	const struct conf_line *line; /* that is read */
+	bool too_many_rules;	      /* was reported */
 	bool scores_only; /* inside the tuned file */
 	void *sha; /* EVP_MD_CTX */
 	bool oom;
@@ -179,10 +181,13 @@ struct eval_call *loader_new_call(struct loader *l,
 /* After parsing: families' load() and every call's prepare(). 0, -ENOMEM */
 int loader_prepare(struct loader *l);
 /* parse.c */
-int parse_path(struct loader *l, const char *path);
+/* from: the line that includes it; NULL: it was named by itself */
+int parse_path(struct loader *l, const char *path,
+    const struct conf_line *from);
 int parse_text(struct loader *l, const char *name, struct span text);
 int parse_tuned(struct loader *l, const char *path);
-/* The rule of that name, made when it is new. NULL: no memory */
+/* The rule of that name, made when it is new. NULL: no memory (l->oom), or
+ * there are too many, which was reported */
 struct rule_def *loader_rule(struct loader *l, struct span name);
 void loader_error(struct loader *l, const struct conf_line *line,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));

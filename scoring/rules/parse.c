@@ -11,6 +11,7 @@
 
 #include <openssl/evp.h>
 
+#include "scoring/message/charset.h"
 #include "scoring/rules/internal.h"
 
 enum { MAX_IF_DEPTH = 100 };
@@ -109,7 +110,7 @@ parse_include(struct loader *l, const struct conf_line *line)
 	}
 	if (path == NULL)
 		return -ENOMEM;
-	return parse_path(l, path);
+	return parse_path(l, path, line);
 }
 
 /* Words that steer what is read; true when the line was one of them. */
@@ -219,6 +220,18 @@ parse_line(struct loader *l, struct conf_line *line, bool *skip_file)
 	return l->oom ? -ENOMEM : 0;
 }
 
+/* Latin-1 in rules is good SpamAssassin, and matches the bytes that are
+ * written; in an editor or a description it is not what it looks like. */
+static void
+check_encoding(struct loader *l, const struct conf_line *line, bool *told)
+{
+	if (*told || (text_is_utf8(line->value) && text_is_utf8(line->key)))
+		return;
+	*told = true;
+	loader_note(l, DIAG_WARNING, line,
+	    "not UTF-8: from here on bytes are taken as they are");
+}
+
 /* What a false conditional hides is remembered, so that a meta over it is
  * not called a mistake. */
 static void
@@ -238,13 +251,14 @@ static int
 parse_lines(struct loader *l, const struct conf_lines *lines)
 {
 	struct file_state f = { .depth = 0 };
-	bool skip = false;
+	bool skip = false, encoding_told = false;
 
 	for (size_t i = 0; i < lines->count; i++) {
 		struct conf_line line = lines->lines[i];
 		bool skip_file = false;
 		int r;
 
+		l->line = &line;
 		if (needs_normal(line.key))
 			line.key = normal_key(l, line.key);
 		/* `lang de describe ...`; ours is English, SpamAssassin's
@@ -267,6 +281,7 @@ parse_lines(struct loader *l, const struct conf_lines *lines)
 			skip_line(l, &line);
 			continue;
 		}
+		check_encoding(l, &line, &encoding_told);
 		r = parse_line(l, &line, &skip_file);
 		if (r != 0)
 			return r;
@@ -301,18 +316,32 @@ parse_text(struct loader *l, const char *name, struct span text)
 	return r;
 }
 
+/* What is wrong with a whole file stands where it was included, or else in
+ * its first line. */
+static void
+path_error(struct loader *l, const struct conf_line *from, const char *path,
+    const char *what)
+{
+	if (from != NULL)
+		loader_error(l, from, "include: %s", what);
+	else
+		diag_add(l->diags, DIAG_ERROR, path, 1, "%s", what);
+}
+
 /* A file that cannot be read is an error of its own; the others go on. */
 static int
-parse_file(struct loader *l, const char *path)
+parse_file(struct loader *l, const char *path, const struct conf_line *from)
 {
 	struct error err = { "" };
 	struct conf_lines lines;
 	struct arena *a;
+	char text[64];
 	int r;
 
 	if (++l->files > MAX_FILES) {
-		diag_add(l->diags, DIAG_ERROR, path, 0,
-		    "more than %d files", MAX_FILES);
+		snprintf(text, sizeof(text), "more than %d files", MAX_FILES);
+		if (l->files == MAX_FILES + 1)
+			path_error(l, from, path, text);
 		return 0;
 	}
 	a = arena_new(FILE_ARENA_BYTES);
@@ -320,7 +349,7 @@ parse_file(struct loader *l, const char *path)
 		return -ENOMEM;
 	r = conf_read(a, path, CONF_MAX_FILE_BYTES, &lines, l->diags, &err);
 	if (r != 0) {
-		diag_add(l->diags, DIAG_ERROR, path, 0, "%s", err.text);
+		path_error(l, from, path, err.text);
 		arena_free(a);
 		return 0;
 	}
@@ -358,14 +387,14 @@ by_bytes(const struct dirent **a, const struct dirent **b)
 }
 
 static int
-parse_directory(struct loader *l, const char *path)
+parse_directory(struct loader *l, const char *path,
+    const struct conf_line *from)
 {
 	struct dirent **names;
 	int n = scandir(path, &names, is_rule_file, by_bytes), r = 0;
 
 	if (n < 0) {
-		diag_add(l->diags, DIAG_ERROR, path, 0, "cannot read: %s",
-		    strerror(errno));
+		path_error(l, from, path, strerror(errno));
 		return 0;
 	}
 	for (int i = 0; i < n; i++) {
@@ -373,7 +402,7 @@ parse_directory(struct loader *l, const char *path)
 		    names[i]->d_name);
 
 		if (r == 0)
-			r = file == NULL ? -ENOMEM : parse_file(l, file);
+			r = file == NULL ? -ENOMEM : parse_file(l, file, NULL);
 		free(names[i]);
 	}
 	free(names);
@@ -381,17 +410,19 @@ parse_directory(struct loader *l, const char *path)
 }
 
 int
-parse_path(struct loader *l, const char *path)
+parse_path(struct loader *l, const char *path, const struct conf_line *from)
 {
 	struct stat st;
+	char text[512];
 
 	if (stat(path, &st) != 0) {
-		diag_add(l->diags, DIAG_ERROR, path, 0, "cannot open: %s",
+		snprintf(text, sizeof(text), "cannot open \"%s\": %s", path,
 		    strerror(errno));
+		path_error(l, from, path, text);
 		return 0;
 	}
-	return S_ISDIR(st.st_mode) ? parse_directory(l, path) :
-				     parse_file(l, path);
+	return S_ISDIR(st.st_mode) ? parse_directory(l, path, from) :
+				     parse_file(l, path, from);
 }
 
 int
@@ -407,7 +438,7 @@ parse_tuned(struct loader *l, const char *path)
 		    sizeof(d->pub.scores));
 	}
 	l->scores_only = true;
-	r = parse_file(l, path);
+	r = parse_file(l, path, NULL);
 	l->scores_only = false;
 	return r;
 }

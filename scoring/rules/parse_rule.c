@@ -35,12 +35,19 @@ loader_rule(struct loader *l, struct span name)
 
 	if (known != NULL)
 		return rs->rules[*known];
+	if (rs->rule_count == MAX_RULES) {
+		if (!l->too_many_rules)
+			loader_error(l, l->line, "more than %d rules; from "
+			    "here on new ones are left out", MAX_RULES);
+		l->too_many_rules = true;
+		return NULL;
+	}
 	if (rs->rule_count == l->rule_alloc) {
 		size_t alloc = l->rule_alloc == 0 ? 256 : l->rule_alloc * 2;
 		struct rule_def **list = ARENA_ARRAY(l->arena, alloc,
 		    struct rule_def *);
 
-		if (list == NULL || alloc > MAX_RULES)
+		if (list == NULL)
 			goto no_memory;
 		if (rs->rule_count != 0)
 			memcpy(list, rs->rules,

@@ -64,7 +64,7 @@ load(struct loader *l)
 	if (r == 0 && EVP_DigestInit_ex(l->sha, EVP_sha256(), NULL) != 1)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < o->path_count; i++)
-		r = parse_path(l, o->paths[i]);
+		r = parse_path(l, o->paths[i], NULL);
 	if (r == 0 && o->text.ptr != NULL)
 		r = parse_text(l, o->text_name != NULL ? o->text_name : "-",
 		    o->text);

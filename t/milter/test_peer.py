@@ -312,6 +312,16 @@ def test_reload(d):
         d.signal(signal.SIGHUP)
         d.wait_log("reload failed", since)
         tap.match("\n".join(d.log[since:]), r"rules\.cf:\d+: ", "a broken rule, with file and line")
+        for label, bad in (("a meta of itself", "meta T_SELF !T_SELF\n"), ("50 MB", "#" * 50_000_000 + "\n"),
+                           ("bytes that are no word", "caf\u00e9 1\n"), ("a million parentheses", "meta T_P " + "(" * 1_000_000 + "\n")):
+            since = len(d.log)
+            with open(d.rules_path, "w", encoding="latin-1") as f:
+                f.write(RULES + bad)
+            d.signal(signal.SIGHUP)
+            d.wait_log("reload failed", since)
+            tap.match("\n".join(d.log[since:]), r"rules\.cf:[1-9]\d*: ", f"{label}: file and line")
+            with d.connect() as p:
+                tap.eq(p.message(subject="rejectme").reply[:3], "550", f"{label}: the old rules serve")
         with open(d.rules_path, "w", encoding="utf-8") as f:
             f.write(RULES)
         with open(d.config_path, "w", encoding="utf-8") as f:

@@ -28,12 +28,15 @@ privilege_find_user(const char *name, struct privilege_user *ret_user,
 static int
 capabilities_drop(struct error *err)
 {
-	cap_t none = cap_init(), have;
+	cap_t none = cap_init(), have = cap_get_proc();
 	int r = 0;
 
-	if (none == NULL || cap_set_proc(none) == -1)
+	/* who has none, as a systemd unit, may not even be allowed to ask */
+	if (none == NULL || ((have == NULL || cap_compare(have, none) != 0) &&
+	    cap_set_proc(none) == -1))
 		r = error_set(err, -errno, "cannot give up capabilities: %s",
 		    strerror(errno));
+	cap_free(have);
 	have = cap_get_proc();
 	if (r == 0 && (have == NULL || cap_compare(have, none) != 0))
 		r = error_set(err, -EPERM, "capabilities are left");

@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+"""The units as systemd starts them: systemd as process 1 of namespaces of its
+own, over a copy-on-write view of this host in which the build is installed.
+Nothing outside is touched; all ends with that process 1."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from milter_peer import BUILD, Peer, Tap, skip_all  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+UNITS = ["spamscore-banhelper", "spamscored", "spamscore-firewall"]
+tap = Tap()
+
+
+def sh(*args, check=True):
+    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+    if check and p.returncode != 0:
+        raise RuntimeError(" ".join(args) + ": " + p.stdout)
+    return p.stdout
+
+
+def wait_for(what, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+class Host:
+    """A systemd of our own; run() runs a command beside it."""
+
+    def __init__(self, top):
+        self.top = top
+        self.upper = os.path.join(top, "upper")
+        self.process = self.pid1 = None
+
+    def write(self, path, text):
+        path = self.upper + path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+
+    def install(self):
+        sh("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", self.upper)
+        # a build for /usr/local, while the units say /usr
+        local = os.path.join(self.upper, "usr/local")
+        if os.path.isdir(local):
+            sh("cp", "-a", local + "/.", os.path.join(self.upper, "usr"))
+        for path in (self.upper, os.path.join(self.upper, "usr"), os.path.join(self.upper, "etc")):
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, 0o755)
+        config = ("listen unix:/var/spool/postfix/spamscore/milter.sock\nstate_dir /var/lib/spamscore\n"
+                  "control_socket /run/spamscore/control.sock\nrules_dir /usr/share/spamscore/rules.d\n"
+                  "ban_strikes 3\n")
+        for etc in ("/etc", "/usr/local/etc"):
+            self.write(etc + "/spamscore/spamscore.conf", config)
+        self.write("/etc/systemd/system/spamscore-test.target", "[Unit]\nDescription=test\n"
+                   "Requires=basic.target dbus.service\nAfter=basic.target dbus.service\nWants=" +
+                   " ".join(u + ".service" for u in UNITS) + "\nAllowIsolate=yes\n")
+        self.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+
+    def start(self):
+        for d in ("work", "root"):
+            os.mkdir(os.path.join(self.top, d))
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--cgroup",
+             "--propagation", "private", "sh", os.path.join(HERE, "boot_root.sh"), self.top],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+        def up():
+            if self.process.poll() is not None:
+                return True
+            kids = sh("pgrep", "-P", str(self.process.pid), check=False).split()
+            if not kids:
+                return False
+            self.pid1 = kids[0]
+            with open(f"/proc/{self.pid1}/comm", encoding="ascii") as f:
+                return f.read().strip() == "systemd" and self.state("basic.target") == "active"
+        return wait_for(up, 60) and self.process.poll() is None
+
+    def run(self, *args, check=False):
+        return sh("nsenter", "-t", self.pid1, "-p", "-m", "-n", "-i", "-u", "-C", "--", *args, check=check)
+
+    def state(self, unit):
+        return self.run("systemctl", "is-active", unit).strip()
+
+    def show(self, unit, name):
+        return self.run("systemctl", "show", "-P", name, unit).strip()
+
+    def status(self, unit):
+        """/proc/PID/status of a unit's process, as the unit's host sees it"""
+        text = self.run("cat", "/proc/%s/status" % self.show(unit, "MainPID"))
+        return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(20)
+
+
+def test_units(h):
+    with tap.case("units"):
+        for unit in UNITS:
+            tap.ok(wait_for(lambda u=unit: h.state(u) == "active", 30), unit + " is active",
+                   h.run("journalctl", "--no-pager", "-n", "8", "-u", unit))
+        for unit, cap in (("spamscored", 0), ("spamscore-banhelper", 1 << 12)):
+            s = h.status(unit)
+            tap.eq({int(s[k], 16) for k in ("CapEff", "CapPrm", "CapBnd")}, {cap},
+                   unit + (": CAP_NET_ADMIN and no more" if cap else ": no capability"))
+            tap.ok(s["Uid"].split()[0] != "0" and s["NoNewPrivs"] == "1" and s["Seccomp"] == "2",
+                   unit + ": not root, no new privileges, seccomp")
+        tap.eq(h.run("systemctl", "list-units", "--failed", "--no-legend", "spamscore*").strip(), "", "none failed")
+        tap.ok("-j SPAMSCORE" in h.run("iptables-save"), "the firewall's rules are loaded")
+        order = [int(h.show(u, "ActiveEnterTimestampMonotonic")) for u in UNITS]
+        tap.ok(order[0] < order[1] and order[0] < order[2], "the helper is ready before daemon and firewall")
+
+
+def test_mail(h):
+    with tap.case("mail"):
+        path = f"/proc/{h.pid1}/root/var/spool/postfix/spamscore/milter.sock"
+        st = os.stat(path)
+        tap.ok(st.st_mode & 0o777 == 0o660 and st.st_gid == shutil._get_gid("postfix"),
+               "Postfix's group may connect", oct(st.st_mode))
+        gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+        for i in range(3):
+            with Peer(path) as p:
+                p.negotiate()
+                p.connect(ip="203.0.113.9")
+                p.helo()
+                r = p.message(body=gtube.encode())
+        tap.match(r.reply, r"^550 5\.7\.1", "GTUBE is rejected")
+        tap.ok(wait_for(lambda: "203.0.113.9" in h.run("spamscore", "ban", "list")),
+               "three rejects are a ban, from one unit to the other", h.run("spamscore", "ban", "list"))
+        tap.ok("203.0.113.9" in h.run("ipset", "list", "spamscore-mail4"), "in the kernel")
+        tap.ok(wait_for(lambda: h.run("spamscore", "log").count(" reject ") == 3, 10), "the verdicts are in the log",
+               h.run("spamscore", "log"))
+
+
+def test_life(h):
+    with tap.case("life"):
+        pid = h.show("spamscored", "MainPID")
+        h.run("systemctl", "reload", "spamscored", check=True)
+        tap.eq((h.state("spamscored"), h.show("spamscored", "MainPID")), ("active", pid), "reload")
+        h.run("systemctl", "reload", "spamscore-banhelper", check=True)
+        tap.ok(wait_for(lambda: "configuration reloaded" in
+                        h.run("journalctl", "--no-pager", "-u", "spamscore-banhelper")), "reload of the helper")
+        for unit in ("spamscored", "spamscore-banhelper"):
+            pid = h.show(unit, "MainPID")
+            h.run("systemctl", "kill", "-s", "KILL", unit, check=True)
+            tap.ok(wait_for(lambda u=unit, p=pid: h.state(u) == "active" and h.show(u, "MainPID") not in ("0", p)),
+                   unit + " comes back after SIGKILL")
+        tap.ok("203.0.113.9" in h.run("spamscore", "ban", "list"), "and the ban is still there")
+        tap.ok(wait_for(lambda: h.state("spamscore-firewall") == "active" and
+                        "-j SPAMSCORE" in h.run("iptables-save")), "so are the firewall's rules")
+        h.run("systemctl", "enable", *UNITS, check=True)
+        out = h.run("spamscore", "doctor", "--postconf", "false")
+        tap.eq(re.findall(r"^(?:bad|warn) +(?:units|bans|firewall|milter|rights|daemon|rules).*", out, re.M), [],
+               "the doctor finds nothing wrong with units, bans, firewall, sockets and rights")
+        begun = time.monotonic()
+        h.run("systemctl", "stop", *UNITS, check=True)
+        tap.ok(time.monotonic() - begun < 20, "all stop in time")
+        tap.eq([h.show(u, "Result") for u in UNITS], ["success"] * 3, "and well")
+
+
+def main():
+    if os.geteuid() != 0:
+        skip_all("not root")
+    for program in ("unshare", "nsenter", "meson", "ipset", "iptables", "systemctl"):
+        if shutil.which(program) is None:
+            skip_all("no " + program)
+    if not os.path.exists("/lib/systemd/systemd") or shutil._get_gid("postfix") is None:
+        skip_all("no systemd, or no Postfix")
+    top = tempfile.mkdtemp(prefix="spamscore-boot-")
+    try:
+        sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", top)
+        h = Host(top)
+        os.mkdir(h.upper)
+        h.install()
+        try:
+            if not h.start():
+                h.stop()
+                skip_all("systemd cannot be started here: " + h.process.stderr.read().decode()[-300:])
+            test_units(h)
+            test_mail(h)
+            test_life(h)
+        finally:
+            h.stop()
+    finally:
+        sh("umount", "-l", top, check=False)
+        os.rmdir(top)
+    return tap.done()
+
+
+sys.exit(main())

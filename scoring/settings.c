@@ -133,7 +133,7 @@ scoring_settings_init(struct scoring_settings *s, struct arena *a)
 		.shadow_steps = 20000000,
 		.heap_limit_kb = 20000,
 		.evidence_timeout = 10000,
-		.max_dns_queries = 200,
+		.max_dns_queries = 400,
 		.max_dkim_signatures = 10,
 		.reputation_max = 3,
 		.greylist_delay = 300000,

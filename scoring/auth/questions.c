@@ -8,9 +8,11 @@
 
 #include "scoring/auth/auth_internal.h"
 
-/* Answers that come apart would call the rules each time; from here on they
- * are called when all that is under way is there. */
-enum { EAGER_ROUNDS = 12 };
+/* Rules go on with each answer that comes: one that never comes must hold up
+ * nothing else. So often at most; then they wait for all that is under way,
+ * since somebody who makes his answers come one by one would have us work
+ * through them all each time. */
+enum { EAGER_ROUNDS = 100 };
 
 struct slot {
 	enum { UNASKED, OVER_LIMIT, ASKED, ANSWERED } state;

@@ -467,6 +467,33 @@ test_threads(void)
 	resolver_stop();
 }
 
+/* A server that answers otherwise each time: one message sees one answer. */
+static void
+test_change(void)
+{
+	struct dns_session *s;
+	const struct dns_answer *a;
+	struct span first;
+	unsigned same = 0;
+
+	resolver_start(SPAN_LIT("! ttl 0\n! flip.example flip\n"
+	    "flip.example TXT \"one\"\nflip.example TXT \"two\"\n"));
+	for (int i = 0; i < 2; i++) {
+		s = dns_session_new(resolver, 5000, 100);
+		first = dns_lookup(s, "flip.example", DNS_TXT)->records[0].data;
+		for (int k = 0; k < 5; k++) {
+			a = dns_lookup(s, k % 2 ? "FLIP.example." :
+			    "flip.example", DNS_TXT);
+			same += a->count == 1 && span_eq(a->records[0].data,
+			    first);
+		}
+		dns_session_free(s);
+	}
+	tap_is_int(same, 10, "the first answer is a message's only one");
+	tap_ok(dns_server_count(server) >= 2, "another message asks anew");
+	resolver_stop();
+}
+
 /* With a trust anchor, what should be signed and is not, is a failure; what
  * lies elsewhere is just insecure. */
 static void
@@ -526,6 +553,7 @@ main(void)
 	test_hostile();
 	test_overlap();
 	test_threads();
+	test_change();
 	test_dnssec();
 	test_bad_options();
 	return tap_done();

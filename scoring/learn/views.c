@@ -28,6 +28,11 @@ view_add_lines(struct view *v, struct span s)
 {
 	size_t len = v->len;
 
+	if (s.len == 0 || memchr(s.ptr, '\r', s.len < v->cap - len + 1 ? s.len :
+	    v->cap - len + 1) == NULL) {
+		view_add(v, s);
+		return;
+	}
 	for (size_t i = 0; i < s.len && len < v->cap; i++)
 		if (s.ptr[i] != '\r' ||
 		    (i + 1 < s.len && s.ptr[i + 1] != '\n'))
@@ -38,21 +43,20 @@ view_add_lines(struct view *v, struct span s)
 void
 view_add_text(struct view *v, struct span s)
 {
+	static const bool blank[256] = { [' '] = true, ['\t'] = true,
+		['\r'] = true };
 	char *out = v->ptr + v->len, *end = v->ptr + v->cap;
-	bool space = false;
+	const char *p = s.ptr, *stop = s.ptr + s.len;
 
-	for (size_t i = 0; i < s.len && out < end; i++) {
-		char c = s.ptr[i];
-
-		if (c == ' ' || c == '\t' || c == '\r') {
-			space = true;
-			continue;
-		}
-		if (space && c != '\n')
+	while (p < stop && out < end) {
+		while (p < stop && out < end && !blank[(unsigned char)*p])
+			*out++ = *p++;
+		if (p == stop || out == end)
+			break;
+		while (p < stop && blank[(unsigned char)*p])
+			p++;
+		if (p < stop && *p != '\n')
 			*out++ = ' ';
-		space = false;
-		if (out < end)
-			*out++ = c;
 	}
 	v->len = (size_t)(out - v->ptr);
 }
@@ -151,11 +155,14 @@ static void
 text_links(struct view *tokens, struct span text, size_t *links,
     struct span *last)
 {
+	static const bool begins[256] = { ['h'] = true, ['H'] = true,
+		['w'] = true, ['W'] = true };
+
 	for (size_t i = 0; i + 8 < text.len; i++) {
 		char c = text.ptr[i] | 32;
 		struct span s;
 
-		if ((c != 'h' && c != 'w') ||
+		if (!begins[(unsigned char)text.ptr[i]] ||
 		    (i > 0 && isalnum((unsigned char)text.ptr[i - 1])))
 			continue;
 		s = span_from(text, i);
@@ -179,6 +186,30 @@ static const uint8_t scripts[256] = {
 	[0xEF ... 0xF4] = SYMBOLS, [0xF5 ... 0xFF] = BAD,
 };
 
+static bool
+is_ascii(struct span s)
+{
+	uint64_t high = 0, x;
+	size_t i = 0;
+
+	for (; i + sizeof(x) <= s.len; i += sizeof(x)) {
+		memcpy(&x, s.ptr + i, sizeof(x));
+		high |= x;
+	}
+	for (; i < s.len; i++)
+		high |= (uint64_t)(s.ptr[i] & 0x80);
+	return (high & 0x8080808080808080u) == 0;
+}
+
+static bool
+has_letter(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (isalpha((unsigned char)s.ptr[i]))
+			return true;
+	return false;
+}
+
 static void
 script_tokens(struct view *tokens, struct span text)
 {
@@ -187,6 +218,12 @@ script_tokens(struct view *tokens, struct span text)
 		"bad" };
 	size_t four[4][SCRIPTS] = { 0 }, counts[SCRIPTS], letters;
 
+	if (is_ascii(text)) {
+		if (has_letter(text))
+			view_token(tokens, "script-mostly=", SPAN_LIT("latin"), "",
+			    none);
+		return;
+	}
 	/* most letters are of one script: by turns, so that no count waits for
 	 * the one before */
 	for (size_t i = 0; i < text.len; i++)

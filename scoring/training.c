@@ -194,7 +194,9 @@ train_one(void *context, const struct lesson *l)
 	struct training *t = context;
 	struct sample sample;
 
-	if (sample_unpack(l->sample, &sample) == 0)
+	/* what a damaged database says is not learned */
+	if (sample_unpack(l->sample, &sample) == 0 && l->weight > 0 &&
+	    l->weight <= 1)
 		model_writer_learn(t->writer, &sample,
 		    l->spam ? MODEL_SPAM : MODEL_HAM, l->weight, l->event);
 	if (++t->since >= t->m->snapshot_lessons && t->m->snapshot_lessons > 0 &&

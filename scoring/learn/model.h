@@ -15,10 +15,10 @@
  * snapshot of their replay: learning is deterministic, so the same events
  * in the same order give the same file byte for byte. To forget an event,
  * open the last snapshot whose model_info.last_event is before it (or begin
- * with an empty model) and learn the later events again without it:
- * model_replay(). Everything learning needs of a message is in its packed
- * sample (sample_pack, at most SAMPLE_MAX_BYTES, compresses to about 40 %),
- * so the store keeps packed samples with the label events, not mail.
+ * with an empty model) and learn the later events again without it
+ * (scoring/training.c). Everything learning needs of a message is in its
+ * packed sample (sample_pack, at most SAMPLE_MAX_BYTES, compresses to about
+ * 40 %), so the store keeps packed samples with the label events, not mail.
  */
 #ifndef SCORING_LEARN_MODEL_H
 #define SCORING_LEARN_MODEL_H
@@ -107,22 +107,5 @@ const struct model *model_writer_model(const struct model_writer *w);
  * any moment leaves the old file or the new. 0 or -errno. */
 int model_writer_save(struct model_writer *w, const char *path,
     struct error *err);
-
-struct model_event {
-	int64_t id;
-	enum model_label label;
-	double weight;
-	struct span packed; /* sample_pack()'s bytes */
-};
-
-/* Sets *ret_event, returns 1; 0 at the end; -errno. What it hands out is
- * used before the next call. */
-typedef int model_event_fn(void *context, struct model_event *ret_event);
-
-/* Learns what next yields, in its order, events up to the writer's
- * last_event left out. Samples that do not unpack are counted, not learned.
- * 0, or next's -errno. */
-int model_replay(struct model_writer *w, model_event_fn *next, void *context,
-    size_t *ret_bad, struct error *err);
 
 #endif

@@ -240,30 +240,6 @@ model_writer_model(const struct model_writer *w)
 	return &w->model;
 }
 
-int
-model_replay(struct model_writer *w, model_event_fn *next, void *context,
-    size_t *ret_bad, struct error *err)
-{
-	struct model_event e;
-	struct sample s;
-	size_t bad = 0;
-	int r;
-
-	while ((r = next(context, &e)) > 0) {
-		if (e.id != 0 && e.id <= w->header->last_event)
-			continue;
-		if (sample_unpack(e.packed, &s) != 0 || !(e.weight > 0) ||
-		    e.weight > 1) {
-			bad++;
-			continue;
-		}
-		model_writer_learn(w, &s, e.label, e.weight, e.id);
-	}
-	if (ret_bad != NULL)
-		*ret_bad = bad;
-	return r == 0 ? 0 : error_set(err, r, "label events cannot be read");
-}
-
 void
 model_info(const struct model *m, struct model_info *ret_info)
 {

@@ -108,7 +108,7 @@ static int
 print_stored(const json_t *answer, bool json)
 {
 	static const char *const parts[] = { "message", "envelope", "auth",
-		"dnsbl", "reputation", "not_run", "thresholds", "flip" };
+		"dnsbl", "reputation", "not_run", "thresholds", "flip", "shadow" };
 	const json_t *entry = json_object_get(answer, "entry"),
 		     *record = json_object_get(answer, "record"), *part;
 

@@ -561,6 +561,16 @@ start_privileged(struct life *l)
 	return EX_OK;
 }
 
+/* A file that is replaced is another one to Landlock, its folder is not. */
+static const char *
+folder_of(const char *path, struct arena *a)
+{
+	char *copy = arena_strdup(a, path);
+	const char *folder = copy != NULL ? dirname(copy) : path;
+
+	return strcmp(folder, "/") != 0 ? folder : path;
+}
+
 /* Reading: configuration, rules, model, what DNS needs. Writing: the state
  * and the sockets' directories. Rules that a later configuration keeps
  * elsewhere cannot be read until the next start, and the log says so. */
@@ -600,7 +610,7 @@ confine(struct life *l, struct arena *a)
 		read[n++] = scoring.rules.items[i];
 	read[n++] = scoring.tuned_dir;
 	for (size_t i = 1; i < scoring.shadow.count && i < 2 * SHADOW_MAX_SETS; i += 2)
-		read[n++] = scoring.shadow.items[i];
+		read[n++] = folder_of(scoring.shadow.items[i], a);
 	paths.read_count = n;
 	n = 0;
 	write[n++] = l->early.state_dir;

@@ -212,6 +212,9 @@ scoring_settings_check(struct scoring_settings *s, const char *file,
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "reject_score %g is below tempfail_score %g",
 		    s->reject_score, s->tempfail_score);
+	if (s->tuned_dir != NULL && s->tuned_dir[0] != '/')
+		diag_add(diags, DIAG_ERROR, file, 0,
+		    "tuned_dir: not an absolute path: \"%s\"", s->tuned_dir);
 	if (s->reputation_max < 0 || s->learned_max < 0)
 		diag_add(diags, DIAG_ERROR, file, 0,
 		    "reputation_max and learned_max must not be negative");

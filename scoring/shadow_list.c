@@ -47,6 +47,9 @@ add(struct shadow_list *list, const struct shadow_options *o, bool strict,
 		if (strcmp(shadow_name(list->sets[i]), o->name) == 0)
 			diag_add(&own, DIAG_ERROR, o->path, 0,
 			    "there are two shadows \"%s\"", o->name);
+	if (o->path[0] != '/')
+		diag_add(&own, DIAG_ERROR, o->path, 0,
+		    "shadow \"%s\": not an absolute path", o->name);
 	if (!shadow_name_valid(o->name))
 		diag_add(&own, DIAG_ERROR, o->path, 0,
 		    "not a name for a shadow: \"%s\"", o->name);

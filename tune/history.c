@@ -383,26 +383,32 @@ int
 history_note(const char *dir, int64_t now, const char *event,
     const char *text, struct error *err)
 {
-	char path[4200], line[1024];
+	char path[4200], line[1024], end = '\n';
+	struct stat st;
 	int fd, n, r = 0;
 
 	snprintf(path, sizeof(path), "%s/history", dir);
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return fail(err, "cannot make a history", dir);
 	snprintf(path, sizeof(path), "%s/history/log", dir);
-	n = snprintf(line, sizeof(line) - 1, "%lld %s %s", (long long)now, event,
+	n = snprintf(line, sizeof(line) - 1, "\n%lld %s %s", (long long)now, event,
 	    text);
 	if (n >= (int)sizeof(line) - 1)
 		n = (int)sizeof(line) - 2;
-	for (int i = 0; i < n; i++)
+	for (int i = 1; i < n; i++)
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	line[n++] = '\n';
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+	fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
 	    0644);
 	if (fd == -1)
 		return fail(err, "cannot write the history", dir);
-	if (write(fd, line, (size_t)n) != n)
+	/* a line that a crash cut short must not take this one with it */
+	if (fstat(fd, &st) == 0 && st.st_size > 0 &&
+	    pread(fd, &end, 1, st.st_size - 1) != 1)
+		end = '\0';
+	if (end == '\n' ? write(fd, line + 1, (size_t)n - 1) != n - 1 :
+			  write(fd, line, (size_t)n) != n)
 		r = fail(err, "cannot write the history", dir);
 	close(fd);
 	return r;

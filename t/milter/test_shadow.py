@@ -152,6 +152,19 @@ def test_both_ways():
         tap.match(text, r"would catch +1 +of these 1 spam", "as text")
         tap.match(text, r"stops 1, now 0; of 2 labelled ham stops 0, now 1", "against labels")
         tap.match(text, ids["Qone"] + r"  try: accept -> tag  3\.0 -> 7\.0  spam", "each verdict")
+        d.write("try.cf", "score T_ONE 0.5\n")
+        reload_by_socket(d)
+        listed = d.rows("shadow", "list")[0]["hash"]
+        with d.connect() as p:
+            p.message(subject="two", queue_id="Qagain")
+        hashes = set()
+        for _ in range(100):
+            hashes = {r["hash"] for r in d.rows("shadow", "report", kind="set")}
+            if len(hashes) == 2:
+                break
+            time.sleep(0.05)
+        tap.ok(len(hashes) == 2 and listed in hashes, "a file that was replaced is another set",
+               hashes, listed)
         tap.eq(d.rows("shadow", "report", "--set", "other"), [], "another set said nothing")
         tap.eq(d.rows("shadow", "report", "--until", "2020-01-01"), [], "nor did it then")
 

@@ -321,8 +321,16 @@ test_log(void)
 	history_events(dir, NULL, 3, arena, &list, &n, &err);
 	tap_ok(n == 3 && list[2].time == 1700000007 &&
 	    strcmp(list[2].text, "why not") == 0, "the last three, in order");
+	put("history/log", "\n \nx\n12\n99999999999999999999 a b\n\001\377 y\n"
+	    "5 adopted\n1700000006 adopted z\n7 torn");
+	history_events(dir, NULL, 9, arena, &list, &n, &err);
+	tap_ok(n == 3 && strcmp(list[1].text, "z") == 0 &&
+	    strcmp(list[0].text, "") == 0, "what is no event is passed over");
+	for (int i = 0; i < 3; i++)
+		history_note(dir, 1700000004 + i, "adopted", "why", &err);
 	history_events(dir, "adopted", 5, arena, &list, &n, &err);
-	tap_ok(n == 4 && list[3].time == 1700000006, "of one kind");
+	tap_ok(n == 5 && list[4].time == 1700000006 && list[0].time == 5 &&
+	    list[2].time == 1700000004, "of one kind; a line that was cut takes none with it");
 }
 
 int

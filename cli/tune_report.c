@@ -83,9 +83,16 @@ tune_print_clean(const struct tuning *t)
 		       "changes with the years looks like a sign of spam\n");
 	if (r->held_ham + r->held_spam > 0) {
 		day(r->boundary, a);
-		printf("       fitted to %zu ham and %zu spam before %s, judged on "
-		       "%zu and %zu since\n", r->fit_ham, r->fit_spam, a,
-		    r->held_ham, r->held_spam);
+		day(r->spam_boundary, b);
+		if (r->spam_boundary == r->boundary)
+			printf("       fitted to %zu ham and %zu spam before %s, "
+			       "judged on %zu and %zu since\n", r->fit_ham,
+			    r->fit_spam, a, r->held_ham, r->held_spam);
+		else
+			printf("       fitted to %zu ham before %s and %zu spam "
+			       "before %s, judged on %zu and %zu since\n",
+			    r->fit_ham, a, r->fit_spam, b, r->held_ham,
+			    r->held_spam);
 	} else
 		printf("       nothing is held out\n");
 }

@@ -310,33 +310,63 @@ ages_compare(struct tune_set *s, struct clean_report *r)
 	}
 }
 
+/* Where the newest `want` messages of a class begin; INT64_MAX: want is 0 */
+static int64_t
+newest_begin(const struct tune_set *s, bool spam, size_t want)
+{
+	int64_t begin = INT64_MAX;
+
+	for (size_t i = s->count; i > 0 && want > 0; i--) {
+		const struct tune_message *m = &s->messages[i - 1];
+
+		if (counts(m) && m->spam == spam) {
+			begin = m->time;
+			want--;
+		}
+	}
+	return begin;
+}
+
+/* A campaign that began before the boundary is no new mail; its first
+ * message stands before all its others. */
+static bool
+is_new(const struct tune_set *s, const struct tune_message *m, int64_t boundary)
+{
+	return m->time != 0 && m->time >= boundary &&
+	    s->messages[m->campaign].time >= boundary;
+}
+
 /* Held out is the newest ham, from a boundary in time on, and the spam that
- * came with it. A campaign that began before is no new mail. */
+ * came with it. Where next to no spam is on one side of it, because the two
+ * were kept in different years, spam has a boundary of its own. */
 static void
 split(struct tune_set *s, const struct clean_options *o,
     struct clean_report *r)
 {
-	size_t ham = 0, want, seen = 0;
+	static const double LEAST = 0.1;
+	size_t n[2] = { 0, 0 }, new_spam = 0, want;
+	double share;
 
 	for (size_t i = 0; i < s->count; i++)
-		ham += counts(&s->messages[i]) && !s->messages[i].spam;
-	want = (size_t)(o->held_out * (double)ham);
+		if (counts(&s->messages[i]))
+			n[s->messages[i].spam]++;
+	want = (size_t)(o->held_out * (double)n[0]);
 	if (want < o->want_ham)
-		want = o->want_ham < ham / 2 ? o->want_ham : ham / 2;
-	r->boundary = INT64_MAX;
-	for (size_t i = s->count; i > 0 && seen < want; i--)
-		if (counts(&s->messages[i - 1]) && !s->messages[i - 1].spam) {
-			r->boundary = s->messages[i - 1].time;
-			seen++;
-		}
+		want = o->want_ham < n[0] / 2 ? o->want_ham : n[0] / 2;
+	r->boundary = r->spam_boundary = newest_begin(s, false, want);
+	for (size_t i = 0; i < s->count; i++)
+		new_spam += counts(&s->messages[i]) && s->messages[i].spam &&
+		    is_new(s, &s->messages[i], r->boundary);
+	share = n[1] > 0 ? (double)new_spam / (double)n[1] : 0.5;
+	if (want > 0 && (share < LEAST || share > 1 - LEAST))
+		r->spam_boundary = newest_begin(s, true,
+		    (size_t)((double)want / (double)n[0] * (double)n[1]));
 	for (size_t i = 0; i < s->count; i++) {
 		struct tune_message *m = &s->messages[i];
 
 		if (!counts(m))
 			continue;
-		/* the campaign's first message stands before all its others */
-		m->use = m->time != 0 && m->time >= r->boundary &&
-			s->messages[m->campaign].time >= r->boundary ?
+		m->use = is_new(s, m, m->spam ? r->spam_boundary : r->boundary) ?
 		    TUNE_HELD_OUT : TUNE_FIT;
 		if (m->use == TUNE_HELD_OUT)
 			(*(m->spam ? &r->held_spam : &r->held_ham))++;

@@ -7,7 +7,8 @@
  *  - What belongs to one mailing (a campaign) is never split between mail
  *    that scores are fitted to and mail they are judged on.
  *  - The split is by time: fitted to older mail, judged on newer, as it will
- *    be in use.
+ *    be in use. Ham and spam that were kept in different years are each split
+ *    at a time of their own.
  *  - Where ham and spam are of different ages, everything that changes with
  *    the years (a mail program, a charset) looks like a sign of spam. Messages
  *    are weighted so that both have the same distribution in time as far as
@@ -30,6 +31,8 @@ struct clean_report {
 	double overlap;		    /* of both distributions in time, 0 to 1 */
 	bool ages_differ;	    /* worth a warning */
 	int64_t boundary;	    /* held out: came at or behind it */
+	int64_t spam_boundary;	    /* the same, unless hardly any spam is on
+				       one side of it: then its own */
 	size_t fit_ham, fit_spam, held_ham, held_spam;
 };
 

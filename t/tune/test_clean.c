@@ -159,6 +159,24 @@ test_ages(void)
 	    "without times nothing can be held out");
 	tune_set_done(&s);
 
+	/* kept in different years: judged all the same */
+	for (unsigned order = 0; order < 2; order++) {
+		tune_set_init(&s, rs, 0);
+		for (unsigned i = 0; i < 400; i++) {
+			bool spam = i % 4 == 0;
+
+			rig_add(&s, rs, spam, (spam == (order == 0) ? 1500000000 :
+			    1000000000) + i * 30000, i, text_of(i, text), NULL);
+		}
+		tune_set_order(&s);
+		clean_run(&s, &o, &r);
+		tap_ok(r.ages_differ, "hardly a time in common: %.2f", r.overlap);
+		tap_is_int((long long)r.held_ham, 90, "the newest ham");
+		tap_is_int((long long)r.held_spam, 30, "and the newest spam");
+		tap_ok(r.boundary != r.spam_boundary, "from its own time on");
+		tune_set_done(&s);
+	}
+
 	tune_set_init(&s, rs, 0);
 	tap_is_int(clean_run(&s, &o, &r), 0, "nothing at all");
 	tune_set_done(&s);

@@ -36,6 +36,7 @@ class Tuned(Daemon):
         self.write("rules.d/rules.cf", RULES)
         self.more = more
         self.write_config("rules_dir %s/rules.d\ntuned_dir %s\nlog_repeat 0\nlabel_rate 0\n"
+                          "reputation_max 0\n"  # all mail comes from one client
                           "control_socket %s/run/control.sock\n%s" %
                           (self.directory, self.tuned, self.directory, more))
 

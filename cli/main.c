@@ -41,7 +41,7 @@ static const struct verb verbs[] = {
 	{ "compile", verb_compile,
 	    "[--dir D] [--jobs N] [--config F] [--rules DIR|FILE]...",
 	    "build the databases that make body rules fast" },
-	{ "rules", verb_rules, "--slowest [--count N] [--rules DIR|FILE]... FILE...",
+	{ "rules", verb_rules, "--slowest [--count N] [--rules DIR|FILE]... PATH...",
 	    "which rules take the time" },
 	{ "tune", verb_tune, "--ham PATH... --spam PATH... | --from-log\n"
 	    "       [--output FILE] [--max-ham-loss PERCENT] [--confidence PERCENT]\n"
@@ -63,6 +63,17 @@ cli_usage(const char *verb)
 			fprintf(stderr, "usage: spamscore %s %s\n", verb,
 			    verbs[i].synopsis);
 	return EX_USAGE;
+}
+
+static int
+run_verb(const struct verb *v, int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: spamscore %s %s\n\n%s.\nSee spamscore(1).\n",
+		    v->name, v->synopsis, v->help);
+		return cli_finish(EX_OK);
+	}
+	return v->run(argc, argv);
 }
 
 static int
@@ -99,7 +110,7 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < VERBS; i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
+			return run_verb(&verbs[i], argc - 1, argv + 1);
 	/* --explain is an option by its looks and a verb by its work: it may
 	 * stand anywhere among the options */
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/mail.h"
 
 enum { DEFAULT_SLOWEST = 20 };
 
@@ -117,11 +118,12 @@ print_slowest(struct timing *t, size_t count, bool json)
 }
 
 static int
-slowest(const struct judge_options *o, size_t count, char **paths,
-    size_t path_count)
+slowest(const struct judge_options *o, size_t count, char **names,
+    size_t name_count)
 {
 	struct engine *engine = NULL;
 	struct timing t = { 0 };
+	struct paths paths = { 0 };
 	struct arena *a = NULL;
 	struct buf raw;
 	int code = cli_load_engine(o, &engine);
@@ -137,8 +139,11 @@ slowest(const struct judge_options *o, size_t count, char **paths,
 	buf_init(&raw, (size_t)engine_settings(engine)->scan_size);
 	if (t.nanoseconds == NULL || t.hits == NULL || a == NULL)
 		code = EX_OSERR;
-	for (size_t i = 0; i < path_count && code == EX_OK; i++) {
-		code = time_file(&t, paths[i], a, &raw);
+	for (size_t i = 0; i < name_count && code == EX_OK; i++)
+		if (!paths_walk(&paths, names[i]))
+			code = EX_OSERR;
+	for (size_t i = 0; i < paths.count && code == EX_OK; i++) {
+		code = time_file(&t, paths.items[i], a, &raw);
 		arena_reset(a);
 	}
 	if (code == EX_OSERR)
@@ -148,6 +153,7 @@ slowest(const struct judge_options *o, size_t count, char **paths,
 	if (code == EX_OK && t.failed != 0)
 		code = EX_DATAERR;
 	buf_done(&raw);
+	paths_done(&paths);
 	free(t.nanoseconds);
 	free(t.hits);
 	arena_free(a);

@@ -19,7 +19,7 @@
 #include "scoring/rules/eval/tagvalues.h"
 #include "scoring/rules/eval/urihosts.h"
 
-enum { MAX_VALUES = 4096 };
+enum { MAX_VALUES = 1024 };
 
 int
 hashbl_values_add(struct eval_context *ctx, struct hashbl_values *v,
@@ -96,27 +96,38 @@ lot(struct span s, int64_t now)
 	return h * 0x9E3779B97F4A7C15u;
 }
 
-/* At most max of them; which is left to lots with the option shuffle */
-static void
+/* At most max of them; which is left to lots with the option shuffle. 0 or
+ * -ENOMEM */
+static int
 choose(struct eval_context *ctx, const struct hashbl_options *o,
     struct hashbl_values *v)
 {
 	int64_t now = eval_input(ctx)->evidence->now;
+	uint64_t *lots;
 
 	if (v->count <= o->max)
-		return;
+		return 0;
+	lots = ARENA_ARRAY(eval_input(ctx)->arena, v->count, uint64_t);
+	if (lots == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->count; i++)
+		lots[i] = lot(v->list[i], now);
 	for (size_t i = 0; i < o->max && (o->flags & HASHBL_SHUFFLE); i++) {
+		struct span t = v->list[i];
+		uint64_t drawn;
 		size_t least = i;
-		struct span t;
 
 		for (size_t k = i + 1; k < v->count; k++)
-			if (lot(v->list[k], now) < lot(v->list[least], now))
+			if (lots[k] < lots[least])
 				least = k;
-		t = v->list[i];
+		drawn = lots[least];
+		lots[least] = lots[i];
+		lots[i] = drawn;
 		v->list[i] = v->list[least];
 		v->list[least] = t;
 	}
 	v->count = o->max;
+	return 0;
 }
 
 static bool
@@ -135,7 +146,7 @@ names_of(struct eval_context *ctx, const struct hashbl_query *q,
 {
 	const struct hashbl *h = eval_state(ctx);
 
-	choose(ctx, &q->options, v);
+	n->error = choose(ctx, &q->options, v);
 	for (size_t i = 0; n->error == 0 && i < v->count; i++) {
 		struct span s = v->list[i];
 

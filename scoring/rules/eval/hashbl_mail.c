@@ -381,25 +381,56 @@ take(struct eval_context *ctx, const struct hashbl *h,
 	return value.ptr != NULL ? hashbl_values_add(ctx, ret, value) : -ENOMEM;
 }
 
-int
-hashbl_mail_find(struct eval_context *ctx, const struct hashbl *h,
-    const struct hashbl_options *o, const char *headers, struct span acl,
+/* What one set of headers holds, found once a message for all rules */
+struct found {
+	const char *headers;
+	unsigned flags;
+	struct hashbl_values values;
+	struct found *next;
+};
+
+static int
+find_all(struct eval_context *ctx, const struct hashbl *h,
+    const struct hashbl_options *o, const char *headers,
     struct hashbl_values *ret)
 {
 	struct span rest = span_cstr(headers);
-	struct hashbl_values found = { .count = 0 };
 	int r = 0;
 
 	while (rest.len > 0 && r == 0) {
 		struct span name = span_trim(span_of(rest.ptr, span_find(rest, '/')));
 
 		rest = span_from(rest, span_find(rest, '/') + 1);
-		r = span_is(name, "body") ? find_in_body(ctx, h, o, &found) :
-					    find_in_field(ctx, h, name, &found);
+		r = span_is(name, "body") ? find_in_body(ctx, h, o, ret) :
+					    find_in_field(ctx, h, name, ret);
 	}
-	if (found.limit != NULL)
-		ret->limit = found.limit;
-	for (size_t i = 0; r == 0 && i < found.count; i++)
-		r = take(ctx, h, o, acl, found.list[i], ret);
+	return r;
+}
+
+int
+hashbl_mail_find(struct eval_context *ctx, const struct hashbl *h,
+    const struct hashbl_options *o, const char *headers, struct span acl,
+    struct hashbl_values *ret)
+{
+	unsigned flags = o->flags & (HASHBL_NOURI | HASHBL_NOQUOTE);
+	struct found *f = *eval_cache(ctx);
+	int r = 0;
+
+	while (f != NULL && (f->flags != flags || strcmp(f->headers, headers) != 0))
+		f = f->next;
+	if (f == NULL) {
+		f = ARENA_NEW(eval_input(ctx)->arena, struct found);
+		if (f == NULL)
+			return -ENOMEM;
+		f->headers = headers;
+		f->flags = flags;
+		r = find_all(ctx, h, o, headers, &f->values);
+		f->next = *eval_cache(ctx);
+		*eval_cache(ctx) = f;
+	}
+	if (f->values.limit != NULL)
+		ret->limit = f->values.limit;
+	for (size_t i = 0; r == 0 && i < f->values.count; i++)
+		r = take(ctx, h, o, acl, f->values.list[i], ret);
 	return r;
 }

@@ -362,33 +362,39 @@ store_lesson_auto(struct store *s, const struct lesson_auto *lesson)
 	free(sample);
 }
 
-/* How many lessons stand: of people and of the filter, of either class, and
- * the filter's own of the last hour. */
+/* The filter's own lessons of the last hour: cheap, and mostly the answer */
+static int
+within_hour(sqlite3 *db, const struct lesson_auto *l, bool *ret_within)
+{
+	struct query q = query_begin(db, "SELECT count(*) FROM lesson"
+	    " WHERE source='" LESSON_AUTO "' AND time>?1");
+
+	if (q.rc == SQLITE_OK)
+		sqlite3_bind_int64(q.st, 1, l->now - 3600);
+	*ret_within = query_row(&q) && (l->max_per_hour == 0 ||
+		sqlite3_column_int64(q.st, 0) < l->max_per_hour);
+	return query_end(&q);
+}
+
+/* Lessons of this class, people's and the filter's own, and of the other */
 static int
 within_bounds(sqlite3 *db, const struct lesson_auto *l, bool *ret_within)
 {
 	struct query q = query_begin(db, "SELECT"
 	    " coalesce(sum(source<>'" LESSON_AUTO "' AND spam=?1),0),"
 	    " coalesce(sum(source='" LESSON_AUTO "' AND spam=?1),0),"
-	    " coalesce(sum(spam=?1),0), coalesce(sum(spam<>?1),0),"
-	    " coalesce(sum(source='" LESSON_AUTO "' AND time>?2),0)"
-	    " FROM lesson");
+	    " coalesce(sum(spam<>?1),0) FROM lesson");
 
 	*ret_within = false;
-	if (q.rc == SQLITE_OK) {
+	if (q.rc == SQLITE_OK)
 		sqlite3_bind_int(q.st, 1, l->spam);
-		sqlite3_bind_int64(q.st, 2, l->now - 3600);
-	}
 	if (query_row(&q)) {
 		double people = sqlite3_column_double(q.st, 0);
 		double own = sqlite3_column_double(q.st, 1);
-		double same = sqlite3_column_double(q.st, 2);
-		double other = sqlite3_column_double(q.st, 3);
+		double other = sqlite3_column_double(q.st, 2);
 
 		*ret_within = own + 1 <= l->share * people &&
-		    same + 1 <= l->balance * other &&
-		    (l->max_per_hour == 0 ||
-			sqlite3_column_int64(q.st, 4) < l->max_per_hour);
+		    people + own + 1 <= l->balance * other;
 	}
 	return query_end(&q);
 }
@@ -412,6 +418,8 @@ lesson_apply(struct writer *w, const struct op *op)
 		return query_end(&q);
 	rc = query_end(&q);
 	if (rc == SQLITE_OK)
+		rc = within_hour(w->db, &l, &within);
+	if (rc == SQLITE_OK && within)
 		rc = within_bounds(w->db, &l, &within);
 	if (rc == SQLITE_OK && within) {
 		rc = insert_lesson(w->db, &(struct row){ l.message, l.spam,

@@ -148,7 +148,7 @@ CREATE TABLE shadow (
 -- left says that it was.
 ALTER TABLE lesson ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE lesson ADD COLUMN source TEXT NOT NULL DEFAULT '';
-CREATE INDEX lesson_source ON lesson(source, spam, time);
+CREATE INDEX lesson_source ON lesson(source, time, spam);
 UPDATE lesson SET time=coalesce((SELECT max(time) FROM label
 	WHERE label.message=lesson.message),0);
 -- Each event that was taken back: the model goes back to before the first.

@@ -28,7 +28,8 @@ struct training {
 	struct model_writer *writer;
 	int64_t events[SNAPSHOT_ROOM]; /* of the snapshots, ascending */
 	size_t count;
-	int64_t since; /* lessons learned after the last of them */
+	int64_t since;	  /* lessons learned after the last of them */
+	int64_t interval; /* lessons from one to the next */
 };
 
 static char *
@@ -199,8 +200,7 @@ train_one(void *context, const struct lesson *l)
 	    l->weight <= 1)
 		model_writer_learn(t->writer, &sample,
 		    l->spam ? MODEL_SPAM : MODEL_HAM, l->weight, l->event);
-	if (++t->since >= t->m->snapshot_lessons && t->m->snapshot_lessons > 0 &&
-	    t->m->snapshots > 0)
+	if (++t->since >= t->interval && t->interval > 0 && t->m->snapshots > 0)
 		snapshot_take(t, l->event);
 	return 0;
 }
@@ -229,14 +229,25 @@ fold(struct training *t, int64_t now, struct error *err)
 static int
 learn_rest(struct training *t, struct error *err)
 {
+	int64_t newest = t->count > 0 ? t->events[t->count - 1] : 0;
+	int64_t rest, spread;
 	struct model_info info;
 	int rc;
 
 	model_info(model_writer_model(t->writer), &info);
-	rc = store_lessons_count(t->store, t->count > 0 ?
-		t->events[t->count - 1] : 0, info.last_event, &t->since, err);
+	rc = store_lessons_count(t->store, newest, info.last_event, &t->since,
+	    err);
 	if (rc == 0)
-		rc = store_lessons(t->store, info.last_event, train_one, t, err);
+		rc = store_lessons_count(t->store, info.last_event, INT64_MAX,
+		    &rest, err);
+	if (rc != 0)
+		return rc;
+	/* of many lessons at once most snapshots would be thinned out again */
+	spread = rest / (2 * ((int64_t)t->m->snapshots + 1));
+	t->interval = t->m->snapshot_lessons;
+	if (t->interval > 0 && t->interval < spread)
+		t->interval = spread;
+	rc = store_lessons(t->store, info.last_event, train_one, t, err);
 	return rc == 0 ? model_writer_save(t->writer, t->m->path, err) : rc;
 }
 

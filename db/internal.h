@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "db/counts.h"
@@ -135,6 +136,7 @@ struct store {
 	struct reader *idle;
 	unsigned readers;	    /* open, idle or in use */
 
+	atomic_bool keyed; /* addresses among the identities are hashes */
 	unsigned char secret[SECRET_BYTES]; /* set once, in store_open() */
 	struct op **batch; /* the writer's, STORE_BATCH_OPS of them */
 	struct writer writer;
@@ -175,6 +177,14 @@ void secret_load(struct store *s);
 void secret_hash(struct store *s, const char *address,
     unsigned char out[ADDRESS_KEY_BYTES]);
 
+/* keyed.c */
+/* A stored key as it has to be now; out may be stored. Returns its length. */
+size_t identity_keyed(struct store *s, const char *stored, size_t n,
+    char out[STORE_STORED_KEY]);
+/* What the file says, into s->keyed; and the other way. */
+void keyed_read(struct store *s, sqlite3 *db);
+int keyed_write(struct store *s, sqlite3 *db);
+
 /* writer.c */
 /* Steps to the end and resets. */
 int writer_step(sqlite3_stmt *st);
@@ -203,7 +213,7 @@ void reader_close_all(struct store *s);
 int reputation_apply(struct writer *w, const struct op *op,
     const struct counts *counts);
 int greylist_apply(struct writer *w, const struct op *op);
-size_t identity_store_key(const struct identity *id,
+size_t identity_store_key(struct store *s, const struct identity *id,
     char out[STORE_STORED_KEY]);
 void greylist_store_key(const char *key, unsigned char out[GREYLIST_KEY_BYTES]);
 /* One step of expiry; an SQLite code. */

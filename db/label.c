@@ -154,6 +154,7 @@ recount(sqlite3 *db, const void *identity, size_t n)
 }
 
 struct labelling {
+	struct store *store;
 	const struct label_request *request;
 	struct label_result *result;
 	label_also_fn *also;
@@ -166,10 +167,14 @@ struct labelling {
 };
 
 static int
-add_identity(struct labelling *l, const void *p, size_t n)
+add_identity(struct labelling *l, const void *stored, size_t n)
 {
+	char p[STORE_STORED_KEY];
+
 	if (n == 0 || n > STORE_STORED_KEY || l->count == MAX_LABEL_IDENTITIES)
 		return SQLITE_OK;
+	/* a verdict may be older than the setting */
+	n = identity_keyed(l->store, stored, n, p);
 	for (size_t i = 0; i < l->count; i++)
 		if (l->lengths[i] == n && memcmp(l->identities[i], p, n) == 0)
 			return SQLITE_OK;
@@ -431,8 +436,8 @@ store_label(struct store *s, const struct label_request *request,
     label_also_fn *also, void *context, struct label_result *ret_result,
     struct error *err)
 {
-	struct labelling l = { .request = request, .result = ret_result,
-		.also = also, .context = context };
+	struct labelling l = { .store = s, .request = request,
+		.result = ret_result, .also = also, .context = context };
 	int rc;
 
 	static const unsigned char none[MESSAGE_IDENTITY_BYTES];

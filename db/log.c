@@ -112,10 +112,11 @@ store_log_put(struct store *s, const struct log_entry *e)
 	l->identities = at;
 	for (size_t i = 0; i < e->id_count; i++) {
 		char key[STORE_STORED_KEY];
-		size_t n = identity_store_key(&e->ids[i], key);
+		size_t n = identity_store_key(s, &e->ids[i], key);
 
 		/* an address would stand here in plain sight */
-		if (n == 0 || (e->keyed && e->ids[i].kind == IDENTITY_ADDRESS))
+		if (n == 0 || (e->keyed && e->ids[i].kind == IDENTITY_ADDRESS &&
+		    !atomic_load(&s->keyed)))
 			continue;
 		memcpy(at, key, n);
 		at[n] = '\0';

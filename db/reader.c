@@ -51,6 +51,8 @@ reader_open(struct store *s, struct reader **ret_reader)
 	if (r == NULL)
 		return SQLITE_NOMEM;
 	rc = file_open_reader(s, &r->db, &r->file);
+	if (rc == SQLITE_OK && s->mode == STORE_READ)
+		keyed_read(s, r->db);
 	for (size_t i = 0; rc == SQLITE_OK &&
 	    i < sizeof(statements) / sizeof(statements[0]); i++)
 		rc = sqlite3_prepare_v3(r->db, statements[i].sql, -1,

@@ -28,7 +28,8 @@ identity_kind_name(enum identity_kind k)
 
 /* 0: not a key that is kept (empty or too long) */
 size_t
-identity_store_key(const struct identity *id, char out[STORE_STORED_KEY])
+identity_store_key(struct store *s, const struct identity *id,
+    char out[STORE_STORED_KEY])
 {
 	size_t n = strnlen(id->key, IDENTITY_KEY_BYTES);
 
@@ -36,7 +37,7 @@ identity_store_key(const struct identity *id, char out[STORE_STORED_KEY])
 		return 0;
 	out[0] = kinds[id->kind].letter;
 	memcpy(out + 1, id->key, n);
-	return n + 1;
+	return identity_keyed(s, out, n + 1, out);
 }
 
 static bool
@@ -81,7 +82,7 @@ store_reputation_add(struct store *s, const struct identity *ids,
 	pthread_mutex_unlock(&s->lock);
 	for (size_t i = 0; i < count; i++) {
 		char key[STORE_STORED_KEY];
-		size_t n = identity_store_key(&ids[i], key);
+		size_t n = identity_store_key(s, &ids[i], key);
 		struct op *op;
 
 		if (n == 0 || (op = op_new(OP_REPUTATION, n)) == NULL)
@@ -110,7 +111,7 @@ fill_row(struct reputation_row *row, const struct counts *c, int64_t now)
 }
 
 static int
-get_rows(struct reader *r, const struct identity *ids, size_t count,
+get_rows(struct store *s, struct reader *r, const struct identity *ids, size_t count,
     int64_t now, struct reputation_row *rows)
 {
 	sqlite3_stmt *st = r->reputation_get;
@@ -123,7 +124,7 @@ get_rows(struct reader *r, const struct identity *ids, size_t count,
 		return rc;
 	for (size_t i = 0; i < count; i++) {
 		char key[STORE_STORED_KEY];
-		size_t n = identity_store_key(&ids[i], key);
+		size_t n = identity_store_key(s, &ids[i], key);
 		struct counts c;
 
 		if (n == 0)
@@ -165,7 +166,7 @@ store_reputation_get(struct store *s, const struct identity *ids,
 	rc = reader_acquire(s, &r, err);
 	if (rc != 0)
 		return rc;
-	rc = get_rows(r, ids, count, now, rows);
+	rc = get_rows(s, r, ids, count, now, rows);
 	rc = reader_release(s, r, rc, err);
 	if (rc == 0)
 		*ret_rows = rows;

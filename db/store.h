@@ -54,6 +54,12 @@ int store_reputation_get(struct store *s, const struct identity *ids,
     size_t count, int64_t now, struct arena *a,
     struct reputation_row **ret_rows, struct error *err);
 
+/* Mail addresses among the identities stand in the database as keyed hashes
+ * from now on, those that are there too (the file remembers it); or as they
+ * are. What was keyed stays so, and is not found any more: those addresses
+ * begin anew. 0, -EAGAIN (not available now), -EROFS. */
+int store_key_addresses(struct store *s, bool keyed, struct error *err);
+
 /* Queues one observation: weights of good and bad mail for each identity.
  * author (may be NULL) feeds the spread. Copies. Never blocks. */
 void store_reputation_add(struct store *s, const struct identity *ids,

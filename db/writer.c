@@ -132,6 +132,11 @@ writer_open(struct store *s)
 		return false;
 	}
 	sqlite3_wal_hook(w->db, note_wal, w);
+	/* a file that takes the place of a corrupt one is as that was */
+	if (atomic_load(&s->keyed))
+		keyed_write(s, w->db);
+	else
+		keyed_read(s, w->db);
 	rc = sqlite3_create_function(w->db, "merge_counts", 2,
 	    SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
 	    merge_counts, NULL, NULL);

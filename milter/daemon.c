@@ -221,12 +221,17 @@ make_control(struct life *l)
 }
 
 static void
-limit_log(struct server *s, const struct milter_settings *ms)
+limit_store(struct server *s, const struct milter_settings *ms)
 {
-	if (s->store != NULL) {
-		store_log_limit(s->store, ms->log_keep / 1000, ms->log_size);
-		store_sample_limit(s->store, ms->log_samples / 1000);
-	}
+	struct error err;
+
+	if (s->store == NULL)
+		return;
+	store_log_limit(s->store, ms->log_keep / 1000, ms->log_size);
+	store_sample_limit(s->store, ms->log_samples / 1000);
+	if (store_key_addresses(s->store,
+		ms->log_addresses == LOG_ADDRESSES_KEYED, &err) != 0)
+		log_fault("store", "fault=store error=\"%s\"", err.text);
 }
 
 static int
@@ -242,7 +247,7 @@ open_server(struct life *l)
 	if (s->strikes == NULL)
 		return complain(EX_OSERR, "out of memory for strikes");
 	open_store(s, ms->state_dir);
-	limit_log(s, ms);
+	limit_store(s, ms);
 	if (s->store != NULL &&
 	    shadow_work_start(s->store, &s->shadow_work, &err) != 0) {
 		s->shadow_work = NULL;
@@ -284,7 +289,7 @@ tell_systemd_reloading(void)
 static void
 apply_log_settings(struct server *server, const struct milter_settings *s)
 {
-	limit_log(server, s);
+	limit_store(server, s);
 	log_facility(s->log_facility);
 	log_repeat(s->log_repeat);
 }

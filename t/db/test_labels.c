@@ -131,6 +131,44 @@ test_client(void)
 		say(m, LABEL_NONE, "ann", T0 + 7, NULL);
 }
 
+/* A message logged with its author's address, labelled after addresses came
+ * to be keyed: the label finds whom it is about, and so does taking it back. */
+static void
+test_keyed(void)
+{
+	struct identity id = { IDENTITY_ADDRESS, "ann@keyed.example" };
+	struct log_entry e = { .id = "k1", .time = T0, .ids = &id, .id_count = 1,
+		.record = SPAN_LIT("{}") };
+	struct label_result r;
+
+	memset(e.message, 210, sizeof(e.message));
+	store_log_put(store, &e);
+	memset(e.message, 211, sizeof(e.message));
+	e.id = "k2";
+	store_log_put(store, &e);
+	store_flush(store, &err);
+	say(210, LABEL_HAM, "ann", T0 + 5, &r);
+	tap_is_int(store_key_addresses(store, true, &err), 0, "key addresses");
+	say(211, LABEL_HAM, "bob", T0 + 5, &r);
+	tap_ok(r.known, "an older verdict's author is known");
+	tap_is_double(row_of(IDENTITY_ADDRESS, "ann@keyed.example", T0).ham, 2,
+	    "labels of before and after count for one");
+	say(210, LABEL_NONE, "ann", T0 + 6, &r);
+	say(211, LABEL_NONE, "bob", T0 + 6, &r);
+	tap_is_double(row_of(IDENTITY_ADDRESS, "ann@keyed.example", T0 + 6).ham, 0,
+	    "and both can be taken back");
+	e.id = "k3";
+	e.keyed = true;
+	memset(e.message, 212, sizeof(e.message));
+	store_log_put(store, &e);
+	store_flush(store, &err);
+	say(212, LABEL_SPAM, "ann", T0 + 7, &r);
+	tap_is_double(row_of(IDENTITY_ADDRESS, "ann@keyed.example", T0).spam,
+	    1, "a label reaches the author of a keyed verdict");
+	say(212, LABEL_NONE, "ann", T0 + 7, &r);
+	store_key_addresses(store, false, &err);
+}
+
 static void
 test_learn_forget(void)
 {
@@ -478,6 +516,7 @@ main(void)
 	arena = arena_new(16 << 20);
 	reopen();
 	test_learn_forget();
+	test_keyed();
 	test_client();
 	test_both_or_neither();
 	test_rate();

@@ -1,5 +1,6 @@
 /* The points of reputation, and known attacks on it, with the store in
  * between. Prints the trajectory of each attack. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "db/store.h"
@@ -316,6 +317,96 @@ test_forged(struct store *st)
 	tap_is_double(term, 0, "a forged From of a good domain gains nothing");
 }
 
+static double
+ham_of(struct store *s, const char *key)
+{
+	struct identity id = { IDENTITY_ADDRESS, key };
+	struct reputation_row *rows;
+	struct error err;
+
+	if (store_reputation_get(s, &id, 1, T0, arena, &rows, &err) != 0)
+		return -1;
+	return rows[0].ham;
+}
+
+static int
+count_plain(void *context, const struct reputation_row *row)
+{
+	unsigned *n = context;
+
+	n[row->kind != IDENTITY_ADDRESS ? 2 :
+	    strncmp(row->key, "key:", 4) == 0 ? 1 : 0]++;
+	return 0;
+}
+
+/* Does the file or its log hold this text? */
+static bool
+file_has(const char *text)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "cat %s %s-wal 2>/dev/null | "
+	    "grep -qa '%s'", path, path, text);
+	return system(command) == 0;
+}
+
+static void
+test_keyed(void)
+{
+	struct store_options o = { .path = path, .mode = STORE_WRITE };
+	struct identity ids[] = { { IDENTITY_ADDRESS, "ann@plain.example" },
+		{ IDENTITY_DKIM_ALIGNED, "plain.example" } };
+	struct identity late = { IDENTITY_ADDRESS, "bob@late.example" };
+	unsigned n[3] = { 0 };
+	struct store *s;
+	struct error err;
+	char key[96];
+
+	unlink(path);
+	if (store_open(&o, &s, &err) != 0) {
+		tap_ok(false, "open: %s", err.text);
+		return;
+	}
+	store_reputation_add(s, ids, 2, 1, 0, "ann@plain.example", T0);
+	store_flush(s, &err);
+	tap_ok(file_has("ann@plain"), "an address stands in the file as it is");
+	tap_is_int(store_key_addresses(s, true, &err), 0, "key addresses");
+	tap_is_double(ham_of(s, "ann@plain.example"), 1, "what was known is known");
+	tap_is_double(ham_of(s, "Ann@Plain.Example"), 1, "whatever its case");
+	store_reputation_add(s, ids, 2, 1, 0, "ann@plain.example", T0);
+	store_reputation_add(s, &late, 1, 3, 0, "bob@late.example", T0);
+	store_flush(s, &err);
+	tap_is_double(ham_of(s, "ann@plain.example"), 2, "and added to");
+	store_reputation_list(s, NULL, 0, T0, count_plain, n, &err);
+	tap_ok(n[0] == 0 && n[1] == 2 && n[2] == 1,
+	    "no address is listed, the domain is: %u %u %u", n[0], n[1], n[2]);
+	store_close(s);
+	tap_ok(!file_has("ann@plain") && !file_has("bob@late"),
+	    "nothing of them is left in the file");
+	snprintf(key, sizeof(key), "%s.key", path);
+	tap_is_int(access(key, F_OK), 0, "the key is beside it");
+
+	/* the command reads what the daemon wrote, without being told */
+	o.mode = STORE_READ;
+	tap_is_int(store_open(&o, &s, &err), 0, "open to read");
+	tap_is_double(ham_of(s, "bob@late.example"), 3, "found");
+	store_close(s);
+	o.mode = STORE_WRITE;
+	store_open(&o, &s, &err);
+	tap_is_double(ham_of(s, "bob@late.example"), 3, "the file remembers");
+	tap_is_int(store_key_addresses(s, false, &err), 0, "and back");
+	tap_is_double(ham_of(s, "bob@late.example"), 0,
+	    "what was keyed is not found: those begin anew");
+	store_reputation_add(s, &late, 1, 1, 0, NULL, T0);
+	store_flush(s, &err);
+	tap_is_double(ham_of(s, "bob@late.example"), 1, "as they are");
+	store_key_addresses(s, true, &err);
+	tap_is_double(ham_of(s, "bob@late.example"), 4, "keyed again: joined");
+	store_close(s);
+	unlink(path);
+	unlink(key);
+}
+
 int
 main(void)
 {
@@ -339,6 +430,7 @@ main(void)
 	test_shared(st);
 	test_forged(st);
 	store_close(st);
+	test_keyed();
 	unlink(path);
 	strcat(path, ".lock");
 	unlink(path);

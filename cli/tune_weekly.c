@@ -250,8 +250,10 @@ tune_anew(struct week *w, const struct release_options *r)
 		if (strcmp(w->event, "adopted") != 0)
 			w->event = "tuned";
 	} else {
-		buf_printf(&w->text, "Nothing new was tuned: %.*s. The scores in "
-		    "force are unchanged by that.", SPAN_ARG(why));
+		buf_add_str(&w->text, "Nothing new was tuned: ");
+		buf_add_span(&w->text, why.len > 0 ? why :
+			SPAN_LIT("it ended without a word"));
+		buf_add_str(&w->text, ". The scores in force are unchanged by that.");
 		/* too little labelled mail is how a server begins, no fault */
 		if (code == EX_DATAERR)
 			code = EX_OK;

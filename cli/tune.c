@@ -5,6 +5,8 @@
  * the daemon would load it: whatever goes wrong, the scores in force stay.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include "cli/tune_release.h"
 #include "tune/file.h"
 #include "tune/fromlog.h"
+#include "tune/history.h"
 
 enum {
 	MAX_JOBS = 256,
@@ -235,16 +238,23 @@ write_step(struct tuning *t, struct arena *a)
 	struct lint context = { t->o, a };
 	struct error err;
 	struct buf text;
-	int r;
+	int r, lock = -1;
 
 	buf_init(&text, RESULT_MAX_BYTES);
 	r = result_format(&t->result, &text, &err);
+	/* not while a candidate is being adopted */
+	if (r == 0 && t->o->output == NULL &&
+	    (lock = history_lock(dirname(arena_strdup(a, t->path)), &err)) < 0)
+		r = lock;
 	if (r == 0)
 		r = file_replace_checked(t->path, buf_span(&text), 0644, lint,
 		    &context, &err);
+	if (lock >= 0)
+		close(lock);
 	buf_done(&text);
 	if (r != 0)
-		return cli_fail(r == -ENOMEM ? EX_OSERR : r == -EINVAL ?
+		return cli_fail(r == -ENOMEM ? EX_OSERR : r == -EBUSY ?
+			EX_TEMPFAIL : r == -EINVAL ?
 			EX_SOFTWARE : r == -EACCES || r == -EROFS ? EX_NOPERM :
 			EX_CANTCREAT, "%s; the scores in force are unchanged",
 		    err.text);
@@ -258,7 +268,23 @@ write_step(struct tuning *t, struct arena *a)
 static int
 directory_make(const char *dir)
 {
-	if (mkdir(dir, 0755) == 0 || errno == EEXIST)
+	struct stat st;
+	int fd, r;
+
+	if (mkdir(dir, 0755) == 0) {
+		/* root's would be closed to the timer's user */
+		fd = geteuid() == 0 ? open(dir, O_RDONLY | O_DIRECTORY |
+			O_NOFOLLOW | O_CLOEXEC) : -1;
+		r = fd == -1 || fstatat(fd, "..", &st, 0) != 0 ? 0 :
+		    fchown(fd, st.st_uid, st.st_gid);
+		if (r != 0)
+			cli_fail(0, "cannot give away \"%s\": %s", dir,
+			    strerror(errno));
+		if (fd != -1)
+			close(fd);
+		return EX_OK;
+	}
+	if (errno == EEXIST)
 		return EX_OK;
 	return cli_fail(errno == EACCES ? EX_NOPERM : EX_CANTCREAT,
 	    "cannot make \"%s\": %s", dir, strerror(errno));

@@ -6,6 +6,7 @@
 #include "base/escape.h"
 #include "cli/state.h"
 #include "cli/tune_release.h"
+#include "tune/file.h"
 #include "tune/history.h"
 
 enum { MAX_ROWS = 100000, SHOWN_EVENTS = 10 };
@@ -133,6 +134,27 @@ check_loads(void *context, const char *path, struct error *err)
 	buf_done(&out);
 	arena_free(a);
 	return r;
+}
+
+struct adoption {
+	const struct tune_options *o;
+	struct span bytes;
+};
+
+/* What the gate has judged, and not what came in between. */
+static int
+check_candidate(void *context, const char *path, struct error *err)
+{
+	const struct adoption *a = context;
+	struct buf now;
+	int r;
+
+	buf_init(&now, RESULT_MAX_BYTES);
+	r = file_read(path, &now, err);
+	if (r == 0 && !span_eq(buf_span(&now), a->bytes))
+		r = error_set(err, -EBUSY, "there is another candidate now");
+	buf_done(&now);
+	return r != 0 ? r : check_loads((void *)(uintptr_t)a->o, path, err);
 }
 
 /* ---- the gate */
@@ -273,6 +295,8 @@ candidate_judge(const struct tune_options *o, const struct engine *e,
 	const struct shadow *found = NULL;
 	struct error err;
 	struct diags diags;
+	struct buf text;
+	int r;
 
 	*c = (struct candidate){ .dir = scoring_tuned_dir(engine_settings(e), a) };
 	/* it may be the engine's, which the caller lets go of */
@@ -287,7 +311,14 @@ candidate_judge(const struct tune_options *o, const struct engine *e,
 		return list->fault_count == 0 ? EX_OK : EX_DATAERR;
 	}
 	diags_init(&diags, a);
-	if (result_read(shadow_path(found), a, &diags, &c->result, &err) != 0)
+	buf_init(&text, RESULT_MAX_BYTES);
+	r = file_read(shadow_path(found), &text, &err);
+	c->bytes = arena_span(a, buf_span(&text));
+	buf_done(&text);
+	if (r == 0)
+		r = result_parse(c->bytes, CANDIDATE_FILE, a, &diags, &c->result,
+		    &err);
+	if (r != 0)
 		return cli_fail(EX_DATAERR, "%s%s%s", diags.first != NULL ?
 			diags.first->text : err.text, diags.first != NULL ? ": " :
 			"", diags.first != NULL ? err.text : "");
@@ -302,7 +333,8 @@ candidate_adopt(const struct tune_options *o, const struct candidate *c)
 {
 	char day[32], text[400];
 	struct error err;
-	int r = history_adopt(c->dir, check_loads, (void *)(uintptr_t)o, &err);
+	struct adoption adoption = { o, c->bytes };
+	int r = history_adopt(c->dir, check_candidate, &adoption, &err);
 
 	if (r != 0)
 		return cli_fail(release_code(r),

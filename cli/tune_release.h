@@ -35,6 +35,7 @@ struct candidate {
 	const char *dir;
 	bool present;
 	const char *hash;
+	struct span bytes; /* of the file: it alone may be adopted */
 	struct result result;
 	struct gate_report gate;
 };

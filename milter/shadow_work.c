@@ -125,7 +125,9 @@ shadow_work_add(struct shadow_work *w, struct snapshot *snapshot,
 	struct job *j;
 	bool room;
 
+	/* without a verdict log there is nowhere to keep what they say */
 	if (w == NULL || t->run.verdict == NULL ||
+	    snapshot->settings.log_keep == 0 ||
 	    !shadow_list_has(engine_shadows(snapshot->engine), SHADOW_RULES) ||
 	    (j = malloc(sizeof(*j))) == NULL)
 		return false;

@@ -33,6 +33,45 @@ fail(struct error *err, const char *what, const char *dir)
 	return error_set(err, -e, "%s in \"%s\": %s", what, dir, strerror(e));
 }
 
+/* What root makes here belongs to the owner of the directory, or the timer's
+ * user could not go on with it. Only what was just made is given away: that
+ * user must not get at other files by it. */
+static void
+give(int dir_fd, int fd)
+{
+	struct stat st;
+
+	if (geteuid() == 0 && fstat(dir_fd, &st) == 0 &&
+	    fchown(fd, st.st_uid, st.st_gid) != 0)
+		return; /* then it stays root's, as any file that root makes */
+}
+
+static int
+open_file(int dir_fd, const char *name, int flags)
+{
+	int fd = openat(dir_fd, name, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd != -1)
+		give(dir_fd, fd);
+	else if (errno == EEXIST && (flags & O_EXCL) == 0)
+		fd = openat(dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	return fd;
+}
+
+static int
+open_history(int dir_fd)
+{
+	int made = mkdirat(dir_fd, "history", 0755), fd;
+
+	if (made != 0 && errno != EEXIST)
+		return -1;
+	fd = openat(dir_fd, "history",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd != -1 && made == 0)
+		give(dir_fd, fd);
+	return fd;
+}
+
 int
 history_lock(const char *dir, struct error *err)
 {
@@ -42,7 +81,7 @@ history_lock(const char *dir, struct error *err)
 	if (d == -1)
 		return error_set(err, -errno, "cannot open \"%s\": %s", dir,
 		    strerror(errno));
-	fd = openat(d, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	fd = open_file(d, "lock", O_RDWR);
 	e = errno;
 	close(d);
 	errno = e;
@@ -172,11 +211,10 @@ place_open(struct place *p, const char *dir, struct error *err)
 	p->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir_fd == -1)
 		return fail(err, "cannot look", dir);
-	if (mkdirat(p->dir_fd, "history", 0755) != 0 && errno != EEXIST)
+	p->history_fd = open_history(p->dir_fd);
+	if (p->history_fd == -1)
 		return fail(err, "cannot make a history", dir);
-	p->history_fd = openat(p->dir_fd, "history",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (p->history_fd == -1 || read_numbers(p) != 0)
+	if (read_numbers(p) != 0)
 		return fail(err, "cannot read the history", dir);
 	p->in_force = fstatat(p->dir_fd, TUNED, &p->tuned,
 	    AT_SYMLINK_NOFOLLOW) == 0;
@@ -199,8 +237,7 @@ keep_current(const struct place *p, const char *name)
 
 	if (p->in_force)
 		return linkat(p->dir_fd, TUNED, p->history_fd, name, 0);
-	fd = openat(p->history_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-	    0644);
+	fd = open_file(p->history_fd, name, O_WRONLY | O_EXCL);
 	if (fd == -1)
 		return -1;
 	close(fd);
@@ -383,14 +420,15 @@ int
 history_note(const char *dir, int64_t now, const char *event,
     const char *text, struct error *err)
 {
-	char path[4200], line[1024], end = '\n';
+	int d = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), h, fd, n, r = 0;
+	char line[1024], end = '\n';
 	struct stat st;
-	int fd, n, r = 0;
 
-	snprintf(path, sizeof(path), "%s/history", dir);
-	if (mkdir(path, 0755) != 0 && errno != EEXIST)
+	h = d != -1 ? open_history(d) : -1;
+	if (d != -1)
+		close(d);
+	if (h == -1)
 		return fail(err, "cannot make a history", dir);
-	snprintf(path, sizeof(path), "%s/history/log", dir);
 	n = snprintf(line, sizeof(line) - 1, "\n%lld %s %s", (long long)now, event,
 	    text);
 	if (n >= (int)sizeof(line) - 1)
@@ -399,10 +437,12 @@ history_note(const char *dir, int64_t now, const char *event,
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	line[n++] = '\n';
-	fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-	    0644);
+	fd = open_file(h, "log", O_RDWR | O_APPEND);
+	n = fd == -1 ? -errno : n;
+	close(h);
 	if (fd == -1)
-		return fail(err, "cannot write the history", dir);
+		return error_set(err, n, "cannot write the history in \"%s\": %s",
+		    dir, strerror(-n));
 	/* a line that a crash cut short must not take this one with it */
 	if (fstat(fd, &st) == 0 && st.st_size > 0 &&
 	    pread(fd, &end, 1, st.st_size - 1) != 1)

@@ -156,7 +156,7 @@ same(err, "", "the candidate: no complaint")
 candidate = content("state/tuned/candidate.cf")
 same(scores("state/tuned/candidate.cf").get("RARE"), 0.9, "what an earlier tuning said stays when nothing new is known")
 ok(b"# base RARE 1.5\n" in candidate and b"# RARE: was 0.9;" in candidate, "old is what is in force, base what was shipped") or note(candidate)
-same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "tuned.cf"], "nothing else is left there")
+same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "lock", "tuned.cf"], "nothing else is left there")
 same(content("state/tuned/tuned.cf"), force, "the scores in force are what they were")
 
 # what is refused, and leaves candidate and scores in force alone
@@ -199,7 +199,7 @@ p = subprocess.run([SPAMSCORE, "tune", "--config", "conf", "--offline", *OURS], 
 same(p.returncode, 73, "a full disk") or note(p)
 ok(b"the scores in force are unchanged" in p.stderr, "is said") or note(p.stderr)
 same((content("state/tuned/tuned.cf"), content("state/tuned/candidate.cf")), (force, candidate), "and nothing changed")
-same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "tuned.cf"], "nothing is left behind")
+same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "lock", "tuned.cf"], "nothing is left behind")
 
 # killed at any moment: the candidate of before or the whole new one
 whole = 0

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -217,6 +218,31 @@ def test_kill():
         tap.eq(wrong, [], "at any moment: the old scores or the new, and the way back")
 
 
+def test_owner():
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        tap.skip("owner", "needs root and setpriv")
+        return
+    with tap.case("owner"), Tuned() as d:
+        os.chown(d.tuned, 65534, 65534)
+        d.candidate({"T_ODD": (2, 3)})
+        d.run("tune", "--adopt", "--force")
+        made = ["history", "history/log", "history/0001.cf", "lock"]
+        tap.eq([os.stat(os.path.join(d.tuned, name)).st_uid for name in made], [65534] * 4,
+               "what root makes in the directory belongs to its owner")
+        p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SPAMSCORE,
+                            "tune", "--config", d.config_path, "--rollback"],
+                           capture_output=True, timeout=60, check=False)
+        tap.eq((p.returncode, p.stderr), (0, b""), "who can go on with it")
+        secret = os.path.join(d.directory, "secret")
+        d.write("secret", "x")
+        os.unlink(d.tuned + "/history/log")
+        os.symlink(secret, d.tuned + "/history/log")
+        d.candidate({"T_ODD": (2, 3)})
+        tap.match(d.run("tune", "--adopt", "--force"), "cannot write the history",
+                  "but root writes through no link of that owner's")
+        tap.eq(d.read("secret"), b"x", "nor changes what it points to")
+
+
 def test_base():
     with tap.case("bases"), Tuned() as d:
         d.candidate({"T_ODD": (2, 3), "T_NEWS": (6, 5)})
@@ -305,6 +331,7 @@ def test_weekly():
 test_gate()
 test_worse()
 test_kill()
+test_owner()
 test_base()
 test_doctor()
 test_weekly()

@@ -127,35 +127,35 @@ cut_modifier(struct loader *l, struct buf *text, const char *word,
 	return ret_name->ptr != NULL;
 }
 
-/* Length of "<...>" at s, without "<" or ">" inside; 0: none. Perl splits at
- * these whatever replace_start says. */
-static size_t
-piece_tag(struct span s)
-{
-	size_t n = 1;
+enum { MAX_TAG_NAME = 256 };
 
-	if (s.len == 0 || s.ptr[0] != '<')
+/* Length of "<NAME>" at s, with replace_start and replace_end for "<" and
+ * ">"; 0: none */
+static size_t
+tag_length(const struct loader *l, struct span s, struct span *ret_name)
+{
+	size_t at = l->replace_start.len, end;
+
+	if (s.len < at || memcmp(s.ptr, l->replace_start.ptr, at) != 0)
 		return 0;
-	while (n < s.len && s.ptr[n] != '<' && s.ptr[n] != '>')
-		n++;
-	return n > 1 && n < s.len && s.ptr[n] == '>' ? n + 1 : 0;
+	if (s.len > at + MAX_TAG_NAME)
+		s.len = at + MAX_TAG_NAME;
+	end = find_text(s, at, l->replace_end);
+	if (end == NO_INDEX || end == at)
+		return 0;
+	*ret_name = span_of(s.ptr + at, end - at);
+	return find_text(*ret_name, 0, l->replace_start) == NO_INDEX ?
+	    end + l->replace_end.len : 0;
 }
 
 static bool
-contains_tag(struct span s)
+contains_tag(const struct loader *l, struct span s)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		struct span rest = span_from(s, i + 1);
-		size_t end;
+	struct span name;
 
-		if (s.ptr[i] != '<')
-			continue;
-		end = span_find(rest, '>');
-		if (end == rest.len)
-			return false;
-		if (end > 0)
+	for (size_t i = 0; i < s.len; i++)
+		if (tag_length(l, span_from(s, i), &name) > 0)
 			return true;
-	}
 	return false;
 }
 
@@ -176,7 +176,7 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 	s = buf_span(text);
 	buf_reset(out);
 	for (size_t i = 0; i < s.len && !out->failed;) {
-		size_t n = piece_tag(span_from(s, i));
+		size_t n = tag_length(l, span_from(s, i), &name);
 
 		if (n == 0) {
 			buf_add_char(out, s.ptr[i++]);
@@ -188,10 +188,9 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 		if (after_tag || i == 0)
 			buf_add_span(out, inter);
 		buf_add_span(out, pre);
-		name = span_of(s.ptr + i + 1, n - 2);
 		if (find_value(l, TAG, name, &value)) {
 			buf_add_span(out, value);
-			again = again || contains_tag(value);
+			again = again || contains_tag(l, value);
 		} else
 			buf_add(out, s.ptr + i, n);
 		buf_add_span(out, post);

@@ -69,6 +69,11 @@ static const struct {
 		"replace_inter W1 .?\nreplace_rules X\nbody X /<inter W1><N><O>w/", 1 },
 	{ "replace in a replacement", "replace_tag V v\nreplace_tag I <V>oi\n"
 		"replace_rules X\nbody X /in<I>ce/", 1 },
+	{ "replace with other ends", "replace_start [[\nreplace_end ]]\n"
+		"replace_tag P [p\\xf0]\nreplace_tag N n\nreplace_rules X\n"
+		"body X /[[P]]ay [[N]]<?ow/", 1 },
+	{ "then < is none", "replace_start [[\nreplace_end ]]\n"
+		"replace_tag P [p\\xf0]\nreplace_rules X\nbody X /<P>ay/", 0 },
 	{ "not asked to replace", "replace_tag P p\nbody X /<P>ay/", 0 },
 };
 

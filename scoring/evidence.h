@@ -153,6 +153,7 @@ struct dns_evidence {
 struct dnsxl_evidence {
 	struct check check;
 	const char *list, *query, *result; /* result NULL: not listed */
+	bool personal; /* query is made of somebody's address */
 };
 
 struct evidence {

@@ -111,15 +111,24 @@ redact_verdict(struct store *s, struct verdict *v, struct arena *a)
 	return 0;
 }
 
-/* SPF explanations and AUIDs are written around local parts. */
+/* SPF explanations and AUIDs are written around local parts, questions to
+ * hash lists are addresses or can be guessed. */
 static int
 redact_evidence(struct evidence *e, struct arena *a)
 {
 	struct dkim_evidence *dkim = ARENA_ARRAY(a, e->dkim_count,
 	    struct dkim_evidence);
+	struct dnsxl_evidence *lists = ARENA_ARRAY(a, e->dnsxl_count,
+	    struct dnsxl_evidence);
 
-	if (dkim == NULL)
+	if (dkim == NULL || lists == NULL)
 		return -ENOMEM;
+	for (size_t i = 0; i < e->dnsxl_count; i++) {
+		lists[i] = e->dnsxl[i];
+		if (lists[i].personal)
+			lists[i].query = NULL;
+	}
+	e->dnsxl = lists;
 	for (size_t i = 0; i < e->dkim_count; i++) {
 		dkim[i] = e->dkim[i];
 		dkim[i].identity = NULL;

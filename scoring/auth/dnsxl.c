@@ -352,6 +352,7 @@ dnsxl_answer(struct dnsxl_run *run, const struct rule_question *q,
 			fault = fault_of_address(a.bytes);
 	row->list = q->list;
 	row->query = q->name;
+	row->personal = q->personal;
 	if (d->count > 0) {
 		row->result = arena_memdup(run->arena, d->texts[0].ptr,
 		    d->texts[0].len);

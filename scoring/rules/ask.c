@@ -99,7 +99,7 @@ add_list(struct arena *a, struct asked *k, const char *list)
 
 static int
 ask(struct eval_context *c, const char *name, uint16_t type, const char *list,
-    bool leads)
+    bool leads, bool personal)
 {
 	struct arena *a = c->in->arena;
 	struct asked *k = c->asked;
@@ -128,12 +128,14 @@ ask(struct eval_context *c, const char *name, uint16_t type, const char *list,
 			strcmp(q->list, list) != 0) && (q->leads || leads))
 			q->list = NULL;
 		q->leads |= leads;
+		q->personal |= personal;
 		return 0;
 	}
 	copy = arena_memdup(a, lower, n);
 	if (copy == NULL)
 		return -ENOMEM;
-	k->items[k->count++] = (struct rule_question){ copy, type, list, leads };
+	k->items[k->count++] = (struct rule_question){ copy, type, list, leads,
+		personal };
 	k->table[at] = (uint32_t)k->count;
 	return 0;
 }
@@ -142,14 +144,21 @@ int
 eval_ask(struct eval_context *c, const char *name, uint16_t type,
     const char *list)
 {
-	return ask(c, name, type, list, false);
+	return ask(c, name, type, list, false, false);
+}
+
+int
+eval_ask_personal(struct eval_context *c, const char *name, uint16_t type,
+    const char *list)
+{
+	return ask(c, name, type, list, false, true);
 }
 
 int
 eval_lead(struct eval_context *c, const char *name, uint16_t type,
     const char *list)
 {
-	return ask(c, name, type, list, true);
+	return ask(c, name, type, list, true, false);
 }
 
 struct rule_asker *

@@ -217,6 +217,10 @@ const struct uri_rules *eval_uri_rules(struct eval_context *ctx);
 /* In ask(): a DNS question. name is copied. 0 or -ENOMEM */
 int eval_ask(struct eval_context *ctx, const char *name, uint16_t type,
     const char *list);
+/* The same for a name made of somebody's address, hashed or not: it is left
+ * out of logs that name nobody. */
+int eval_ask_personal(struct eval_context *ctx, const char *name,
+    uint16_t type, const char *list);
 /* The same for a question from whose answer others follow: ask() is called
  * again when the answer is there and finds it with eval_answer(). list: what
  * will be asked in the end. */

@@ -174,6 +174,8 @@ struct rule_question {
 	const char *list; /* the list's zone, for dnsxl health; NULL: none */
 	/* its answer is asked for to know what to ask next, not by itself */
 	bool leads;
+	/* the name is made of somebody's address, hashed or not */
+	bool personal;
 };
 
 struct rule_questions {

@@ -84,13 +84,13 @@ questions_init(struct rule_question *q)
 		snprintf(names[i], sizeof(names[i]), "1.2.0.192.l%d.example",
 		    i);
 		list_names[i] = lists[i];
-		q[i] = (struct rule_question){ names[i], DNS_A, lists[i], false };
+		q[i] = (struct rule_question){ names[i], DNS_A, lists[i], false, false };
 	}
 	for (int i = 8; i < QUESTIONS; i++) {
 		snprintf(names[i], sizeof(names[i]), "u%d.test.uri.example",
 		    i);
 		q[i] = (struct rule_question){ names[i], DNS_A,
-			"uri.example", false };
+			"uri.example", false, false };
 	}
 }
 

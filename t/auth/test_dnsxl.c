@@ -12,8 +12,8 @@ static struct evidence *
 ask(struct fixture *f, const char *list, const char *name, uint16_t type,
     int64_t now)
 {
-	struct rule_question q[2] = { { "zz.example", DNS_A, NULL, false },
-		{ name, type, list, false } };
+	struct rule_question q[2] = { { "zz.example", DNS_A, NULL, false, false },
+		{ name, type, list, false, false } };
 
 	f->questions.all = (struct rule_questions){ q, 2, &list, 1 };
 	struct evidence *e = fixture_gather(f,

@@ -233,7 +233,9 @@ def without_daemon(run):
 
 def keyed():
     d = Daemon("log_addresses keyed\ncontrol_socket %s/run/control.sock\n" % DIRECTORY,
-               "header T_TAG Subject =~ /tag.*/\nscore T_TAG 6\n", directory=DIRECTORY)
+               "header T_TAG Subject =~ /tag.*/\nscore T_TAG 6\nutil_rb_tld example\n"
+               "header T_HASH eval:check_hashbl_emails('hash.example', 'raw', 'From')\n"
+               "tflags T_HASH net\nscore T_HASH 1\n", directory=DIRECTORY)
     shutil.rmtree(DIRECTORY + "/state")
     d.start()
     run = Run(d.config_path)
@@ -250,6 +252,7 @@ def keyed():
         tap.eq([r["queue_id"] for r in found], ["K1"], "found by who knows the address")
         text = run("--explain", "--id", found[0]["id"], "--json")
         tap.match(text, '"T_TAG"', "the rule is there")
+        tap.match(text, '"hash.example"', "and the list of hashes")
         for word in ("secretly", "hidden@", "private@", "news@", "an offer"):
             tap.ok(word not in text, "%r is not" % word, text)
     d.stop()

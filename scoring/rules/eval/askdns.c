@@ -16,6 +16,7 @@ struct question {
 	struct span text; /* the template */
 	uint16_t type;
 	struct dns_filter filter;
+	bool personal; /* of a field, or of what a rule captured */
 };
 
 /* The next _TAG_ in s from *start on; its name, and *ret_end behind it */
@@ -63,9 +64,12 @@ prepare(struct eval_loader *l, void *state, struct eval_call *call)
 		    call->rule);
 	else if (dns_filter_parse(l, rest, &q->filter, call->file, call->line))
 		call->prepared = q;
-	while (next_tag(q->text, end, &start, &end, &tag))
+	while (next_tag(q->text, end, &start, &end, &tag)) {
+		q->personal |= !tag_is_builtin(tag) ||
+		    span_istarts(tag, "HEADER(");
 		if (!tag_is_builtin(tag))
 			eval_asks_with_captures(l);
+	}
 	return 0;
 }
 
@@ -110,6 +114,7 @@ ask(struct eval_context *ctx, const struct eval_call *call)
 
 	if (q == NULL)
 		return 0;
+	n.personal = q->personal;
 	expand(ctx, q->text, false, &n);
 	return dnsq_ask(ctx, &n, q->type, NULL);
 }
@@ -123,6 +128,7 @@ run(struct eval_context *ctx, const struct eval_call *call,
 
 	if (q == NULL)
 		return 0;
+	n.personal = q->personal;
 	expand(ctx, q->text, true, &n);
 	if (n.error == 0 && n.count == 0 &&
 	    eval_input(ctx)->evidence->dns.state == CHECK_NOT_RUN) {

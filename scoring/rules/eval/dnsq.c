@@ -203,7 +203,8 @@ dnsq_ask(struct eval_context *ctx, const struct dnsq_names *n, uint16_t type,
 	int r = n->error;
 
 	for (size_t i = 0; r == 0 && i < n->count; i++)
-		r = eval_ask(ctx, n->names[i], type, list);
+		r = n->personal ? eval_ask_personal(ctx, n->names[i], type, list) :
+				  eval_ask(ctx, n->names[i], type, list);
 	return r;
 }
 
@@ -326,7 +327,7 @@ answer(struct eval_context *ctx, const struct dnsq_names *n, uint16_t type,
 			return m;
 		if (m == 1) {
 			r->count = 1;
-			r->target = n->names[i];
+			r->target = n->personal ? NULL : n->names[i];
 			return 0;
 		}
 		if (m < 0)

@@ -22,6 +22,7 @@ struct dnsq_names {
 	const char *names[DNSQ_MAX_NAMES];
 	size_t count;
 	bool full; /* there would have been more */
+	bool personal; /* made of addresses; not shown as what was hit */
 	int error; /* -ENOMEM */
 };
 

@@ -354,7 +354,7 @@ collect(struct eval_context *ctx, const struct eval_call *call, values_fn *find,
 	struct hashbl_values v = { .count = 0 };
 	int r = find(ctx, call, &v);
 
-	*n = (struct dnsq_names){ .count = 0 };
+	*n = (struct dnsq_names){ .personal = find != uris && find != attachments };
 	if (r == 0)
 		names_of(ctx, call->prepared, &v, find == attachments, n);
 	*ret_limit = v.limit;

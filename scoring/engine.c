@@ -150,8 +150,6 @@ shadows_load(struct engine *e, const struct engine_options *o,
 	const char *dir = scoring_tuned_dir(&e->settings, e->arena);
 	const char *candidate = NULL;
 
-	if (o->no_shadows)
-		return 0;
 	if (o->rules_count == 0 && o->tuned == NULL && dir != NULL)
 		candidate = arena_printf(e->arena, "%s/" CANDIDATE_FILE, dir);
 	if (dir == NULL || shadow_list_load(&e->shadows, &so, candidate,

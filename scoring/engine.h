@@ -39,7 +39,6 @@ struct engine_options {
 	/* for a user who may not look into tuned_dir: a warning, and the
 	 * scores are those without the file */
 	bool tuned_may_be_hidden;
-	bool no_shadows;
 	/* further tables of settings (milter, ban) for the same files */
 	const struct settings_room *rooms;
 	size_t room_count;

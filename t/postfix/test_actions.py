@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """The four actions through a real Postfix: what the client is told and what
-is delivered, byte for byte."""
+is delivered, byte for byte - with a shadow beside it that rejects everything,
+and must not be seen in any of it."""
 import os
 import re
 import signal
+import sqlite3
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -203,11 +206,25 @@ def test_stop(d, mx):
         tap.eq((code, len(got)), (250, 1), "without daemon milter_default_action=accept applies")
 
 
+def test_shadow(d):
+    with tap.case("shadow"):
+        with sqlite3.connect(d.directory + "/state/spamscore.db", timeout=20) as db:
+            rows = dict(db.execute("SELECT action,count(*) FROM shadow GROUP BY action").fetchall())
+        tap.ok(set(rows) <= {1, 3} and rows.get(3, 0) >= 10,
+               "the shadow would have rejected every message, but for exempt recipients", rows)
+
+
 def main():
     b.begin()
-    with b.both() as (d, mx):
-        for test in (test_actions, test_forgery, test_envelope, test_reload, test_stop):
-            test(d, mx)
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        with open(top + "/all.cf", "w", encoding="ascii") as f:
+            f.write("header S_ONE ALL =~ /./\nscore S_ONE 50\ntflags S_ONE spamscore_reject\n"
+                    "header S_TWO ALL =~ /./\nscore S_TWO 50\n")
+        with b.both(config="shadow all %s/all.cf\n" % top) as (d, mx):
+            for test in (test_actions, test_forgery, test_envelope, test_reload, test_stop):
+                test(d, mx)
+            test_shadow(d)
     return tap.done()
 
 

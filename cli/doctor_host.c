@@ -242,15 +242,23 @@ check_units(struct host *h)
 		return;
 	for (size_t i = 0; i < timers.gl_pathc; i++) {
 		const char *name = strrchr(timers.gl_pathv[i], '/') + 1;
-		const char *command = arena_printf(h->arena,
+		const char *active = arena_printf(h->arena,
 		    "systemctl is-active %s", name);
+		const char *enabled = arena_printf(h->arena,
+		    "systemctl is-enabled %s", name);
+		const char *fix = arena_printf(h->arena,
+		    "systemctl enable --now %s", name);
 
-		if (command != NULL && doctor_output(h, command) != NULL)
+		if (active == NULL || enabled == NULL)
+			break;
+		if (doctor_output(h, active) != NULL)
 			TELL(h, "timers", DOCTOR_OK, NULL, "%s waits", name);
-		else
-			TELL(h, "timers", DOCTOR_BAD, arena_printf(h->arena,
-			    "systemctl enable --now %s", name),
-			    "%s is not active", name);
+		else if (doctor_output(h, enabled) != NULL)
+			TELL(h, "timers", DOCTOR_BAD, fix,
+			    "%s is enabled and not active", name);
+		else /* nobody asked for it */
+			TELL(h, "timers", DOCTOR_SKIP, fix, "%s is not enabled",
+			    name);
 	}
 	globfree(&timers);
 }

@@ -1,13 +1,19 @@
 /* learn, forget - what a person says about messages. */
 #include <dirent.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/mail.h"
 #include "cli/state.h"
 
-enum { MAX_DEPTH = 64, LEARN_READ_BYTES = 1 << 20 };
+enum {
+	MAX_DEPTH = 64,
+	LEARN_READ_BYTES = 1 << 20, /* of one message */
+	MBOX_MAX_BYTES = 1 << 30,
+};
 
 struct learning_run {
 	struct state state;
@@ -63,6 +69,30 @@ fail_one(struct learning_run *l, int code, const char *name, const char *why)
 		l->code = code;
 }
 
+/* A message, or each message of an mbox. */
+static void
+learn_text(struct learning_run *l, const char *path, struct span text)
+{
+	size_t count;
+	struct mail_part *parts = mail_parts(text, &count);
+	char name[4200];
+
+	if (parts == NULL) {
+		fail_one(l, EX_OSERR, path, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct span message = span_of(text.ptr + parts[i].offset,
+		    parts[i].length < LEARN_READ_BYTES ? parts[i].length :
+		    LEARN_READ_BYTES);
+
+		snprintf(name, sizeof(name), count > 1 ? "%s:%zu" : "%s", path,
+		    i + 1);
+		learn_one(l, name, request_for(l), message);
+	}
+	free(parts);
+}
+
 static void
 learn_file(struct learning_run *l, const char *path)
 {
@@ -71,12 +101,22 @@ learn_file(struct learning_run *l, const char *path)
 	size_t size;
 	int code;
 
-	buf_init(&raw, LEARN_READ_BYTES);
-	code = cli_read_file(path, LEARN_READ_BYTES, &raw, &size, &err);
+	/* of what is no mbox the beginning is enough */
+	buf_init(&raw, strcmp(path, "-") == 0 ? MBOX_MAX_BYTES :
+	    LEARN_READ_BYTES);
+	code = cli_read_file(path, raw.cap, &raw, &size, &err);
+	if (code == EX_OK && size > raw.len &&
+	    span_istarts(buf_span(&raw), "From ")) {
+		buf_done(&raw);
+		buf_init(&raw, MBOX_MAX_BYTES);
+		code = cli_read_file(path, MBOX_MAX_BYTES, &raw, &size, &err);
+	}
 	if (code != EX_OK)
 		fail_one(l, code, path, err.text);
+	else if (size > MBOX_MAX_BYTES) /* not the last of its messages */
+		fail_one(l, EX_DATAERR, path, "too large");
 	else
-		learn_one(l, path, request_for(l), buf_span(&raw));
+		learn_text(l, path, buf_span(&raw));
 	buf_done(&raw);
 }
 

@@ -73,6 +73,23 @@ print_flat(const char *prefix, const json_t *value)
 }
 
 static void
+print_parts(const json_t *parts)
+{
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(parts, i, p) {
+		printf("%42s", "");
+		state_print(json_object_get(p, "rule"));
+		printf(": ");
+		state_print(json_object_get(p, "target"));
+		printf(": \"");
+		state_print(json_object_get(p, "matched"));
+		printf("\"\n");
+	}
+}
+
+static void
 print_hits(const json_t *hits)
 {
 	const json_t *h;
@@ -99,6 +116,9 @@ print_hits(const json_t *hits)
 		}
 		state_print(json_object_get(h, "describe"));
 		putchar('\n');
+		/* one part alone is the meta's own text */
+		if (json_array_size(json_object_get(h, "parts")) > 1)
+			print_parts(json_object_get(h, "parts"));
 	}
 }
 

@@ -107,6 +107,14 @@ def with_daemon():
         tap.match(run("learn", "--ham", "--user", "ann", mail), "3 messages, 3 changed",
                   "the other side")
         tap.match(run("forget", "--user", "ann", mail), "3 messages, 3 changed", "forget")
+        box = os.path.join(DIRECTORY, "box")
+        with open(box, "w", encoding="ascii") as f:
+            for i in range(3):
+                f.write("From x Mon Jan  1 12:34:56 2024\nFrom: a@box.example\nSubject: mbox\n"
+                        f"Message-ID: <box{i}@box.example>\n\n" + f"line {i}\n" * 60000 + "\n")
+        tap.match(run("learn", "--spam", "--user", "ann", box), "^3 messages, 3 changed, 3 of unknown",
+                  "each message of an mbox, however large it is")
+        tap.match(run("forget", "--user", "ann", box), "^3 messages, 3 changed", "and taken back")
         after = run("db", "export")
         state = [[line for line in t.splitlines() if '"learning"' not in line and
                   '"lesson_gone"' not in line] for t in (before, after)]

@@ -1,6 +1,7 @@
 /* Forward-confirmed reverse DNS (RFC 8601 3). */
 #include <errno.h>
 
+#include "base/ascii.h"
 #include "scoring/auth/auth_internal.h"
 
 enum { IPREV_MAX_NAMES = 10 };
@@ -22,6 +23,15 @@ iprev_begin(struct auth *x)
 
 	auth_ask(x, netaddr_reverse(&x->client, true, reverse), DNS_PTR,
 	    ptr_then, NULL);
+}
+
+static bool
+is_host(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if (!ascii_is_alnum(*name) && strchr("-_.", *name) == NULL)
+			return false;
+	return true;
 }
 
 int
@@ -59,6 +69,10 @@ iprev_finish(struct auth *x, struct evidence *e)
 			continue;
 		if (name == NULL)
 			name = n;
+		/* whoever has the address block writes what he likes there;
+		 * an MTA takes no other name for a host either */
+		if (!is_host(n))
+			continue;
 		ans = dns_lookup(x->dns, n,
 		    x->client.family == 6 ? DNS_AAAA : DNS_A);
 		if (auth_answer_has_address(ans, &x->client)) {

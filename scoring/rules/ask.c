@@ -211,13 +211,14 @@ rule_asker_next(struct rule_asker *k, struct rule_questions *ret_all)
 	struct eval_context *c = &k->c;
 	const struct ruleset *rs = c->rs;
 	size_t n = k->leading_count;
-	int r = 0;
+	/* between rounds hundreds of messages may wait for answers */
+	int r = context_resume(c);
 
 	k->leading_count = 0;
 	if (k->rounds++ > 0) {
 		for (size_t i = 0; r == 0 && i < n; i++)
 			r = ask_rule(k, k->leading[i]);
-	} else if (c->in->score_set & 1) {
+	} else if (r == 0 && (c->in->score_set & 1)) {
 		if (rs->asks_with_captures)
 			run_captures(c);
 		for (size_t i = 0; r == 0 && i < rs->order_count[RULE_EVAL]; i++) {
@@ -230,6 +231,7 @@ rule_asker_next(struct rule_asker *k, struct rule_questions *ret_all)
 				r = ask_rule(k, index);
 		}
 	}
+	context_done(c);
 	*ret_all = (struct rule_questions){ k->asked.items, k->asked.count,
 		k->asked.lists, k->asked.list_count };
 	return r;
@@ -272,7 +274,7 @@ rule_asker_blocked(struct rule_asker *k, const char *const **ret_domains,
 	size_t max = l != NULL ? l->block_count : 0, count = 0;
 	const char **domains = ARENA_ARRAY(c->in->arena, max, const char *);
 
-	if (domains == NULL)
+	if (domains == NULL || context_resume(c) != 0)
 		return -ENOMEM;
 	*ret_domains = domains;
 	*ret_seconds = l != NULL ? l->block_seconds : 0;
@@ -288,11 +290,14 @@ rule_asker_blocked(struct rule_asker *k, const char *const **ret_domains,
 		    !(d->enabled[1] || d->enabled[3]))
 			continue;
 		c->current_family = d->family_index;
-		if (d->call->function->run(c, d->call, &r) != 0)
+		if (d->call->function->run(c, d->call, &r) != 0) {
+			context_done(c);
 			return -ENOMEM;
+		}
 		if (r.state == EVAL_DONE && r.count > 0)
 			domains[count++] = l->blocks[i].domain;
 	}
+	context_done(c);
 	*ret_count = count;
 	return 0;
 }

@@ -270,7 +270,9 @@ struct span header_find_ip(struct arena *a, struct span s, bool reversed);
 void scratch_free(struct run_scratch *s);
 int context_init(struct eval_context *c, const struct ruleset *rs,
     const struct rule_input *in);
+/* Gives back what other runs can use; after context_resume() it goes on. */
 void context_done(struct eval_context *c);
+int context_resume(struct eval_context *c);
 /* The rules whose named captures others use */
 void run_captures(struct eval_context *c);
 void run_hit(struct eval_context *c, const struct rule_def *d, double count,

@@ -89,8 +89,15 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 		c->results[i].offset = NO_OFFSET;
 		c->values[i] = expr_exact(0);
 	}
+	return context_resume(c);
+}
+
+int
+context_resume(struct eval_context *c)
+{
 	/* the scratch is the one thing of a ruleset that runs write to */
-	c->scratch = scratch_take((struct ruleset *)(uintptr_t)rs);
+	if (c->scratch == NULL)
+		c->scratch = scratch_take((struct ruleset *)(uintptr_t)c->rs);
 	return c->scratch != NULL ? 0 : -ENOMEM;
 }
 
@@ -99,6 +106,7 @@ context_done(struct eval_context *c)
 {
 	if (c->scratch != NULL)
 		scratch_give((struct ruleset *)(uintptr_t)c->rs, c->scratch);
+	c->scratch = NULL;
 }
 
 static unsigned

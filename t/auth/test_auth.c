@@ -103,6 +103,106 @@ test_checks(void)
 	fixture_done(&f);
 }
 
+/* PTR records are written by whoever has the address block. */
+static void
+test_odd_ptr(void)
+{
+	static const struct {
+		const char *label, *zone, *want, *name;
+	} rows[] = {
+		{ "capital letters", "1.2.0.192.in-addr.arpa PTR MX.Example.ORG\n"
+		    "mx.example.org A 192.0.2.1\n", "pass", "mx.example.org" },
+		{ "through an alias", "1.2.0.192.in-addr.arpa PTR a.example\n"
+		    "a.example CNAME b.example\nb.example A 192.0.2.1\n", "pass",
+		    "a.example" },
+		{ "a delegated range", "1.2.0.192.in-addr.arpa CNAME 1.0-63.2.0.192.in-addr.arpa\n"
+		    "1.0-63.2.0.192.in-addr.arpa PTR a.example\na.example A 192.0.2.1\n",
+		    "pass", "a.example" },
+		{ "space in it", "1.2.0.192.in-addr.arpa PTR bank\\032x.example\n"
+		    "bank\\032x.example A 192.0.2.1\n", "fail",
+		    "bank\\032x.example" },
+		{ "a line end in it", "1.2.0.192.in-addr.arpa PTR a\\010b.example\n"
+		    "a\\010b.example A 192.0.2.1\n", "fail", "a\\010b.example" },
+		{ "a dot within a label", "1.2.0.192.in-addr.arpa PTR mx\\.bank.example\n"
+		    "mx\\.bank.example A 192.0.2.1\n", "fail", "mx\\.bank.example" },
+		{ "the root", "1.2.0.192.in-addr.arpa PTR .\n", "fail", NULL },
+		{ "of somebody else", "1.2.0.192.in-addr.arpa PTR mx.bank.example\n"
+		    "mx.bank.example A 192.0.2.9\n", "fail", "mx.bank.example" },
+		{ "only IPv6 behind it", "1.2.0.192.in-addr.arpa PTR a.example\n"
+		    "a.example AAAA ::ffff:192.0.2.1\n", "fail", "a.example" },
+		{ "the eleventh is right", "1.2.0.192.in-addr.arpa PTR n0.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n1.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n2.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n3.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n4.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n5.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n6.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n7.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n8.example\n"
+		    "1.2.0.192.in-addr.arpa PTR n9.example\n"
+		    "1.2.0.192.in-addr.arpa PTR right.example\n"
+		    "right.example A 192.0.2.1\n", "fail", "n0.example" },
+		{ "the second is right", "1.2.0.192.in-addr.arpa PTR n0.example\n"
+		    "1.2.0.192.in-addr.arpa PTR right.example\n"
+		    "right.example A 192.0.2.1\n", "pass", "right.example" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct evidence *e;
+		struct fixture f;
+
+		fixture_init(&f, rows[i].zone);
+		e = gather(&f, "192.0.2.1", "x.example", "");
+		tap_is_str(auth_result_name(e->iprev.result), rows[i].want,
+		    rows[i].label);
+		tap_is_str(e->iprev.name, rows[i].name, "its name");
+		fixture_done(&f);
+	}
+}
+
+/* Macros of a record, filled with what a sender writes */
+static void
+test_odd_macros(void)
+{
+	static const struct {
+		const char *label, *from, *helo, *want;
+	} rows[] = {
+		{ "a plain local part", "a.b@example.org", "x", "pass" },
+		{ "an empty label from a local part", "a..b@example.org", "x",
+		    "fail" },
+		{ "a macro in a local part is text", "%{d}@example.org", "x",
+		    "pass" },
+		{ "a macro that would end the record", "% all@example.org", "x",
+		    "fail" },
+		{ "a quoted local part", "\"x@y\"@example.org", "x", "pass" },
+		{ "a backslash", "a\\b@example.org", "x", "pass" },
+		{ "bytes above ASCII", "\xc3\xa4@example.org", "x", "pass" },
+		{ "a HELO name with a macro", "no@example.org", "%{s}.example",
+		    "fail" },
+		{ "a label over 63 bytes",
+		    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		    "@example.org", "x", "fail" },
+	};
+	struct fixture f;
+
+	fixture_init(&f, "example.org TXT \"v=spf1 exists:%{l}._spf.%{d} "
+	    "exists:%{h}._helo.%{d} -all\"\n"
+	    "a.b._spf.example.org A 127.0.0.2\n"
+	    "%{d}._spf.example.org A 127.0.0.2\n"
+	    "\\\"x@y\\\"._spf.example.org A 127.0.0.2\n"
+	    "a\\092b._spf.example.org A 127.0.0.2\n"
+	    "\\195\\164._spf.example.org A 127.0.0.2\n"
+	    "no@example.org.example._helo.example.org A 127.0.0.2\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct evidence *e = gather(&f, "192.0.2.1", rows[i].helo,
+		    rows[i].from);
+
+		tap_is_str(auth_result_name(e->spf_mailfrom.result),
+		    rows[i].want, rows[i].label);
+	}
+	fixture_done(&f);
+}
+
 /* What was begun early for one client must not be said of another. */
 static void
 test_begun_otherwise(void)
@@ -350,6 +450,8 @@ main(void)
 {
 	test_offline();
 	test_checks();
+	test_odd_ptr();
+	test_odd_macros();
 	test_begun_otherwise();
 	test_helo_and_sender();
 	test_organisational();

@@ -463,8 +463,8 @@ bare_ip(struct span s)
 	return s;
 }
 
-static bool
-is_private(const struct netaddr *a)
+bool
+received_ip_is_private(const struct netaddr *a)
 {
 	if (a->family == 4)
 		return a->bytes[0] == 10 || a->bytes[0] == 127 ||
@@ -499,7 +499,7 @@ hop_fill(struct arena *a, struct rcvd *r, struct received_hop *hop)
 	r->ip = bare_ip(r->ip);
 	if (!netaddr_parse(r->ip, &hop->ip))
 		hop->ip.family = 0;
-	hop->ip_private = is_private(&hop->ip);
+	hop->ip_private = received_ip_is_private(&hop->ip);
 	hop->no_reverse_dns = r->rdns.len == 0 && r->looked_up;
 	hop->rdns_not_in_headers = r->rdns.len == 0 && !r->looked_up;
 	hop->ip_text = clean(a, r->ip);

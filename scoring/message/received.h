@@ -29,8 +29,7 @@ struct received_hop {
 	bool sender_next;    /* ignored: envfrom belongs to the next field */
 	bool no_reverse_dns; /* looked up by the MTA: there is no name */
 	bool rdns_not_in_headers; /* this form does not tell the name */
-	bool ip_private;     /* as SpamAssassin sees it: RFC 1918 and the
-				like, link-local, loopback; not fc00::/7 */
+	bool ip_private;     /* received_ip_is_private(&ip) */
 	bool msa;	     /* the hop accepted a submission */
 	bool trusted, internal;
 	size_t field_index;  /* SIZE_MAX: not from a Received field */
@@ -49,6 +48,10 @@ struct relays {
 	/* SpamAssassin's pseudo-headers, "[ ip=... rdns=... ... ] [ ... ]" */
 	struct span text_trusted, text_untrusted, text_internal, text_external;
 };
+
+/* SpamAssassin's IP_PRIVATE: RFC 1918, 6598, link-local, loopback; not fc00::/7
+ * and 0.0.0.0/8, which netaddr_is_private() has. */
+bool received_ip_is_private(const struct netaddr *a);
 
 /* Parses one field; ret_hop->parsed tells whether it was understood (also
  * true for what is ignored). 0 or -ENOMEM. */

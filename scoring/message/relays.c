@@ -183,7 +183,7 @@ walk_origins(struct walk *w)
 		    arena_printf(w->m->arena, "%.*s", SPAN_ARG(ip));
 		if (hop.ip_text == NULL)
 			return -ENOMEM;
-		hop.ip_private = netaddr_is_private(&hop.ip);
+		hop.ip_private = received_ip_is_private(&hop.ip);
 		rc = walk_add(w, &hop);
 		if (rc != 0)
 			return rc;
@@ -272,7 +272,7 @@ relays_parse_nets(struct message *m, const struct relay_networks *nets,
 			    netaddr_format(&hop.ip, text)) : "";
 		if (hop.ip_text == NULL)
 			return -ENOMEM;
-		hop.ip_private = netaddr_is_private(&hop.ip);
+		hop.ip_private = received_ip_is_private(&hop.ip);
 		hop.parsed = true;
 		hop.no_reverse_dns = hop.rdns[0] == '\0';
 		hop.field_index = SIZE_MAX;

@@ -53,14 +53,6 @@ path_of(struct probe *p)
 	return path;
 }
 
-/* SpamAssassin's IP_PRIVATE, which 0.0.0.0/8 and fc00::/7 are no part of */
-static bool
-is_private(const struct netaddr *a)
-{
-	return netaddr_is_private(a) && !(a->family == 4 && a->bytes[0] == 0) &&
-	    !(a->family == 6 && (a->bytes[0] & 0xFE) == 0xFC);
-}
-
 static bool
 literal(const char *text, struct netaddr *ret)
 {
@@ -81,7 +73,7 @@ run_numeric_helo(struct eval_context *ctx, const struct eval_call *call,
 	/* only the first literal counts, as the pattern there finds it */
 	for (size_t i = 0; i < path.untrusted_count; i++)
 		if (literal(path.untrusted[i]->helo, &a)) {
-			hit = !is_private(&a);
+			hit = !received_ip_is_private(&a);
 			break;
 		}
 	return probe_end(&p, r, hit);
@@ -101,8 +93,8 @@ run_ip_mismatch(struct eval_context *ctx, const struct eval_call *call,
 		struct netaddr helo;
 
 		hit = literal(path.untrusted[i]->helo, &helo) &&
-		    !is_private(&helo) && ip->family == 4 &&
-		    !is_private(ip) && memcmp(helo.bytes, ip->bytes, 3) != 0;
+		    !received_ip_is_private(&helo) && ip->family == 4 &&
+		    !received_ip_is_private(ip) && memcmp(helo.bytes, ip->bytes, 3) != 0;
 	}
 	return probe_end(&p, r, hit);
 }
@@ -153,7 +145,7 @@ run_no_reverse(struct eval_context *ctx, const struct eval_call *call,
 
 	(void)call;
 	return probe_end(&p, r, last != NULL && last->rdns != NULL &&
-		strchr(last->rdns, '.') != NULL && !is_private(&last->ip));
+		strchr(last->rdns, '.') != NULL && !received_ip_is_private(&last->ip));
 }
 
 /* name ends in domain behind a word boundary, or holds it anywhere with one */
@@ -263,7 +255,7 @@ forged(struct probe *p, unsigned *ret_from, unsigned *ret_helo)
 			has_from = false;
 		if (literal(hop->helo, &helo) && hop->ip.family == 4 &&
 		    memcmp(helo.bytes, hop->ip.bytes, 2) != 0 &&
-		    !is_private(&helo))
+		    !received_ip_is_private(&helo))
 			++*ret_helo;
 		if (has_before && probe_hit(p, HOSTNAME, from_before) &&
 		    !span_ieq(by, from_before) &&

@@ -3,7 +3,8 @@
 extern const struct eval_family eval_body, eval_locale, eval_mime;
 extern const struct eval_family eval_dnseval, eval_freemail;
 extern const struct eval_family eval_html, eval_https, eval_uri;
-extern const struct eval_family eval_subject_lists, eval_welcomelist;
+extern const struct eval_family eval_subject_lists; /* subjectlist.c */
+extern const struct eval_family eval_welcomelist;
 extern const struct eval_family eval_askdns, eval_image, eval_uridetail,
     eval_uridns;
 extern const struct eval_family eval_dkim_lists, eval_spf_lists; /* authlist.c */

@@ -14,7 +14,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import done, note, ok, run, same  # noqa: E402
 
-server_exe, spamscore = sys.argv[1:3]
+server_exe, spamscore = map(os.path.abspath, sys.argv[1:3])
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 

@@ -21,7 +21,7 @@ os.environ["PATH"] += ":/usr/sbin"
 for tool, package in (("nsd", "nsd"), ("ldns-signzone", "ldnsutils"), ("ldns-keygen", "ldnsutils")):
     if shutil.which(tool) is None:
         skip_all(f"{tool} is not installed (package {package})")
-spamscore = sys.argv[1]
+spamscore = os.path.abspath(sys.argv[1])
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 

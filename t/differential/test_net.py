@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from tap import SPAMSCORE, done, note, ok, run, same, skip_all  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+DNS_SERVER = os.path.abspath(sys.argv[1])
 if not glob.glob("/etc/spamassassin/*.pre") or run("perl", "-MMail::SpamAssassin", "-e1")[0] != 0:
     skip_all("SpamAssassin is not installed")
 
@@ -312,7 +313,7 @@ class Server:
         with open(log + ".zone", "w") as f:
             f.write(f"! log {os.path.abspath(log)}\n" + ZONE)
         self.log = log
-        self.process = subprocess.Popen([sys.argv[1], log + ".zone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([DNS_SERVER, log + ".zone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().strip()
 
     def stop(self):

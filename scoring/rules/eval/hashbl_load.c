@@ -147,17 +147,6 @@ hashbl_prepare_emails(struct eval_loader *l, void *state, struct eval_call *call
 	return 0;
 }
 
-static bool
-must_hash(struct eval_loader *l, const struct eval_call *call,
-    const struct hashbl_query *q)
-{
-	if (q == NULL || q->options.algorithm != HASHBL_RAW)
-		return true;
-	eval_error(l, call->file, call->line, "%s: needs one of md5, sha1, sha256",
-	    call->rule);
-	return false;
-}
-
 int
 hashbl_prepare_hashed(struct eval_loader *l, void *state, struct eval_call *call)
 {
@@ -166,7 +155,9 @@ hashbl_prepare_hashed(struct eval_loader *l, void *state, struct eval_call *call
 	(void)state;
 	if (prepare(l, call, default_options, 2, &q) != 0)
 		return -ENOMEM;
-	must_hash(l, call, q);
+	if (q != NULL && q->options.algorithm == HASHBL_RAW)
+		eval_error(l, call->file, call->line,
+		    "%s: needs one of md5, sha1, sha256", call->rule);
 	return 0;
 }
 

@@ -129,8 +129,9 @@ int ban_flush(struct ban_client *c, const char *label, uint64_t *ret_ended,
  * (unix seconds). Enough such days and addr is protected from mail bans. */
 int ban_confirm(struct ban_client *c, const struct netaddr *addr,
     int64_t when, enum ban_result *ret_result, struct error *err);
-/* net is not banned by anyone for ttl_sec: how the daemon passes on what
- * the names in its configuration resolve to, renewed before it ends. */
+/* net, one address, is not banned for ttl_sec (at most ban_allow_time) in the
+ * scopes that this source may ban for: how the daemon passes on what the names
+ * in its configuration resolve to, renewed before it ends. */
 int ban_allow(struct ban_client *c, const struct network *net,
     int64_t ttl_sec, enum ban_result *ret_result, struct error *err);
 /* net NULL: of all addresses. Newest first, at most limit (0: all). */

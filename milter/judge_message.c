@@ -272,9 +272,6 @@ session_log(struct session *s)
 		log_add(&line, "score", SPAN_LIT("-"), 0);
 	log_add(&line, "client", span_cstr(s->client.family != 0 ?
 		netaddr_format(&s->client, ip) : "unknown"), 0);
-	/* in front of what a client chose, so that it cannot be forged */
-	if (t->no_strike != NULL)
-		log_add(&line, "no_strike", span_cstr(t->no_strike), 0);
 	log_add(&line, "from", span_cstr(t->envelope.mail_from != NULL ?
 		t->envelope.mail_from : ""), LOG_NAME_BYTES);
 	if (v != NULL)
@@ -301,6 +298,9 @@ session_log(struct session *s)
 			SPAN_LIT("spam") : SPAN_LIT("ham"), 0);
 	if (v != NULL && v->truncated)
 		log_add(&line, "truncated", SPAN_LIT("yes"), 0);
+	/* fail2ban's filter relies on what stands behind it */
+	if (t->no_strike != NULL)
+		log_add(&line, "no_strike", span_cstr(t->no_strike), 0);
 	buf_printf(&line, " rcpts=%zu size=%zu removed=%zu time_us=%lld",
 	    t->rcpt_count, t->size_bytes, observe ? 0 : t->edits.removal_count,
 	    (long long)t->took_us);

@@ -7,8 +7,8 @@
  * but the candidate.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,7 +118,7 @@ tune_apart(struct week *w, int (*tune)(const struct tune_options *),
 	o.judge.json = true;
 	o.from_log = true;
 	o.output = NULL;
-	errors = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	errors = memfd_create("complaint", MFD_CLOEXEC);
 	if (errors == -1 || pipe(out) == -1)
 		return cli_fail(EX_OSERR, "cannot begin: %s", strerror(errno));
 	fflush(NULL);

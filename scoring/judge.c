@@ -334,6 +334,7 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 	v->truncated = (in->message->faults & MESSAGE_TRUNCATED) != 0;
 	v->steps = run.steps;
 	v->score_set = score_set;
+	v->results = run.results;
 	v->learned = rule_input.learned;
 	sum_up(v);
 	if (act(in, single, v) != 0)

@@ -47,7 +47,7 @@ struct shadow {
 	struct ruleset *ruleset;	  /* of the file */
 	struct scoring_settings settings; /* with its thresholds and budget */
 	double (*points)[4];		  /* of each rule of base */
-	size_t score_count;
+	size_t score_count, rule_count;
 };
 
 bool
@@ -58,6 +58,13 @@ shadow_name_valid(const char *name)
 	size_t n = strlen(name);
 
 	return n > 0 && n <= SHADOW_MAX_NAME && strspn(name, allowed) == n;
+}
+
+/* Not one that the file only may refer to */
+static bool
+is_own(const struct rule *r)
+{
+	return strcmp(r->type, "known") != 0;
 }
 
 static bool
@@ -103,7 +110,8 @@ bind_points(struct shadow *s, bool untuned, struct diags *diags)
 	}
 	/* defined here: the running one of that name does not count */
 	for (size_t i = 0; i < ruleset_count(s->ruleset); i++) {
-		long k = ruleset_find(s->base, ruleset_rule(s->ruleset, i)->name);
+		const struct rule *r = ruleset_rule(s->ruleset, i);
+		long k = is_own(r) ? ruleset_find(s->base, r->name) : -1;
 
 		if (k >= 0)
 			memset(s->points[k], 0, sizeof(s->points[k]));
@@ -132,11 +140,14 @@ load(struct shadow *s, const struct shadow_options *o, struct diags *diags,
 	} else {
 		ro.paths = &s->path;
 		ro.path_count = 1;
+		ro.known = o->ruleset;
 	}
 	r = ruleset_load(&ro, diags, &s->ruleset, err);
 	if (r != 0)
 		return r;
-	s->kind = ruleset_count(s->ruleset) == 0 ? SHADOW_SCORES : SHADOW_RULES;
+	for (size_t i = 0; i < ruleset_count(s->ruleset); i++)
+		s->rule_count += is_own(ruleset_rule(s->ruleset, i));
+	s->kind = s->rule_count == 0 ? SHADOW_SCORES : SHADOW_RULES;
 	tuned_thresholds_apply(&thresholds, &s->settings);
 	s->settings.message_steps = o->settings->shadow_steps;
 	scoring_settings_check(&s->settings, s->path, diags);
@@ -218,7 +229,7 @@ shadow_score_count(const struct shadow *s)
 size_t
 shadow_rule_count(const struct shadow *s)
 {
-	return ruleset_count(s->ruleset);
+	return s->rule_count;
 }
 
 /* The sum as it grows */
@@ -279,6 +290,7 @@ tally_own_rules(const struct shadow *s, const struct judge_input *in,
 		.arena = in->arena,
 		.score_set = v->score_set,
 		.learned = v->learned,
+		.known = v->results,
 	};
 	struct rule_run run;
 

@@ -6,8 +6,9 @@
  * `score` lines and thresholds) is counted again from the hits and terms of
  * the verdict and costs next to nothing. A rule file with rules of its own
  * is a ruleset of its own: its hits are added to the verdict's, a rule that
- * it defines anew stands in for the running one, it asks no DNS questions,
- * and it has a step budget of its own (shadow_steps).
+ * it defines anew stands in for the running one (but not in running metas),
+ * its metas may be over running rules, it asks no DNS questions, and it has a
+ * step budget of its own (shadow_steps).
  *
  * Loaded once and immutable; safe for any number of threads. shadow_judge()
  * is pure, like judge(). What it returns belongs to the message's arena;

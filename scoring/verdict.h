@@ -83,6 +83,8 @@ struct shadow_verdict {
 	const char *fault; /* it did not finish: why; NULL */
 };
 
+struct rule_result; /* scoring/rules/ruleset.h */
+
 struct verdict {
 	double score;		   /* unknown tests counted as 0 */
 	double score_low, score_high;
@@ -102,6 +104,7 @@ struct verdict {
 	uint64_t steps;		   /* counted work, for budgets */
 	int score_set;		   /* which of a rule's four scores counted */
 	double learned;		   /* the model's probability, < 0: none */
+	const struct rule_result *results; /* of each rule, for shadows */
 	struct shadow_verdict *shadows;
 	size_t shadow_count;
 	/* informative only: where the time went, in microseconds */

@@ -149,6 +149,11 @@ keep_defined(struct loader *l)
 				foreign_add(rs, d);
 			continue;
 		}
+		if (d->kind == RULE_KNOWN) {
+			if (d->has_score)
+				foreign_add(rs, d);
+			d->pub.sub_rule = true; /* its points are not this set's */
+		}
 		if (d->failed) {
 			/* a meta over it need not be called wrong as well */
 			if (strmap_set(&l->skipped, span_cstr(d->pub.name), 1) !=

@@ -46,6 +46,7 @@ enum rule_kind {
 	RULE_MIMEHEADER,
 	RULE_META,
 	RULE_EVAL,
+	RULE_KNOWN, /* of another set, which has run already */
 	RULE_KINDS,
 };
 
@@ -57,6 +58,7 @@ struct rule_def {
 	bool enabled[4]; /* has a score in the set: it runs there */
 	bool has_score, failed;
 	bool tuned, base_has_score; /* the tuned file gave it a score */
+	size_t known; /* RULE_KNOWN: where it stands in its own set */
 	const char *tflags_text;
 
 	/* RULE_HEADER, RULE_MIMEHEADER */

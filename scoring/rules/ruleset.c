@@ -51,6 +51,25 @@ ruleset_new(void)
 	return rs;
 }
 
+/* What the files do not define is taken from the set that has run. */
+static int
+take_known(struct loader *l, const struct ruleset *known)
+{
+	for (size_t i = 0; i < known->rule_count; i++) {
+		struct rule_def *d = loader_rule(l,
+		    span_cstr(known->rules[i]->pub.name));
+
+		if (d == NULL)
+			return -ENOMEM;
+		if (d->kind != RULE_NONE)
+			continue;
+		d->kind = RULE_KNOWN;
+		d->known = i;
+		d->pub.type = "known";
+	}
+	return 0;
+}
+
 static int
 load(struct loader *l)
 {
@@ -70,6 +89,8 @@ load(struct loader *l)
 		    o->text);
 	if (r == 0 && o->tuned != NULL)
 		r = parse_tuned(l, o->tuned);
+	if (r == 0 && o->known != NULL)
+		r = take_known(l, o->known);
 	if (r == 0)
 		r = compile_ruleset(l);
 	if (r == 0 && EVP_DigestFinal_ex(l->sha, digest, &n) == 1)

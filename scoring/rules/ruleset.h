@@ -43,6 +43,11 @@ struct ruleset_options {
 	const char *tuned;
 	const struct settings_room *tuned_rooms;
 	size_t tuned_room_count;
+	/* Another set whose results each run is given (rule_input.known): metas
+	 * may be over its rules. They stand in this set with type "known", as
+	 * sub-rules, where the files do not define one of that name. It is not
+	 * kept beyond the loading. */
+	const struct ruleset *known;
 	/* for tests and the fuzzer: no files are opened, this is the text */
 	struct span text;
 	const char *text_name;
@@ -59,7 +64,7 @@ struct rule {
 	const char *name;
 	const char *describe; /* "" when none */
 	const char *type;     /* "header", "body", "rawbody", "uri", "full",
-				 "mimeheader", "meta", "eval" */
+				 "mimeheader", "meta", "eval", "known" */
 	const char *target;   /* header name as written, meta expression, eval
 				 call */
 	const char *file;
@@ -145,6 +150,8 @@ struct rule_input {
 	int score_set;	     /* 0 offline, 1 net, 2 and 3 with a model */
 	/* the learned model's probability of spam, for rules on it; < 0 none */
 	double learned;
+	/* results of the set that was known at loading; NULL: none of them hit */
+	const struct rule_result *known;
 	/* NULL, or one a rule: the time that each took is added. Informative;
 	 * nothing depends on it */
 	uint64_t *nanoseconds;

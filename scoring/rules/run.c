@@ -552,6 +552,24 @@ run_kind(struct eval_context *c, enum rule_kind kind)
 		run_rule(c, c->rs->rules[c->rs->order[kind][i]]);
 }
 
+/* What the other set found, for the metas of this one */
+static void
+run_known(struct eval_context *c)
+{
+	const struct ruleset *rs = c->rs;
+
+	for (size_t i = 0; c->in->known != NULL &&
+	     i < rs->order_count[RULE_KNOWN]; i++) {
+		const struct rule_def *d = rs->rules[rs->order[RULE_KNOWN][i]];
+		const struct rule_result *k = &c->in->known[d->known];
+
+		if (k->low > 0)
+			run_hit(c, d, k->low, k->matched, k->offset);
+		else if (k->high > 0)
+			run_unknown(c, d, k->why, k->high);
+	}
+}
+
 int
 ruleset_run(const struct ruleset *rs, const struct rule_input *in,
     struct rule_run *ret_run)
@@ -566,6 +584,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 		return r;
 	}
 	t = run_clock(&c);
+	run_known(&c);
 	run_captures(&c);
 	run_kind(&c, RULE_HEADER);
 	t = end_phase(&c, PHASE_HEADER, t);

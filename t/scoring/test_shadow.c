@@ -247,6 +247,10 @@ static const struct rules_row rules_rows[] = {
 	{ "scores of running rules besides", "body X /hello/\nscore X 4\nscore A 1\n", "a", 5, 5, 5, ACTION_TAG, NULL },
 	{ "a rule of the same name stands in", "header A Subject =~ /zzz/\nscore A 3\n", "ac", 1, 1, 1, ACTION_ACCEPT, NULL },
 	{ "a sub-rule adds nothing", "body __X /hello/\nmeta Y __X\nscore Y 1.5\n", "c", 2.5, 2.5, 2.5, ACTION_ACCEPT, NULL },
+	{ "a meta over running rules", "body __X /hello/\nmeta Y __X && A && !B\nscore Y 4\n", "a", 7, 7, 7, ACTION_TAG, NULL },
+	{ "and what it does not see there", "body __X /hello/\nmeta Y __X && A && !B\nscore Y 4\n", "ab", 6, 6, 6, ACTION_TAG, NULL },
+	{ "a score and a meta over the same rule", "score A 1\nmeta Y A\nscore Y 2\n", "a", 3, 3, 3, ACTION_ACCEPT, NULL },
+	{ "over an open test: unknown too", "meta Y S\nscore Y 2\n", "?", 0, -3, 5, ACTION_ACCEPT, NULL },
 	{ "thresholds of its own", "body X /hello/\nscore X 1\ntag_score 1\n", "", 1, 1, 1, ACTION_TAG, NULL },
 	{ "steps are counted", "header X Subject =~ /^(?:q+)+$/\nscore X 1\n",
 	    "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq!", 0, 0, 1, ACTION_ACCEPT, "shadow_steps were spent" },
@@ -265,7 +269,8 @@ test_rules(struct fixture *f, const struct rules_row *row)
 	if (row->want_fault != NULL)
 		f->settings.shadow_steps = 3000;
 	s = load_shadow(f, row->text, f->ruleset, NULL, NULL, NULL);
-	mail_make(f, row->subject, CHECK_DONE, &m);
+	mail_make(f, row->subject, row->subject[0] == '?' ? CHECK_UNKNOWN :
+		CHECK_DONE, &m);
 	in = input_of(f, &f->settings, f->ruleset, &m);
 	if (judge(&in, &v, NULL) != 0 ||
 	    (s != NULL && shadow_judge(s, &in, v, &got) != 0))

@@ -351,8 +351,9 @@ split(struct tune_set *s, const struct clean_options *o,
 		if (counts(&s->messages[i]))
 			n[s->messages[i].spam]++;
 	want = (size_t)(o->held_out * (double)n[0]);
-	if (want < o->want_ham)
-		want = o->want_ham < n[0] / 2 ? o->want_ham : n[0] / 2;
+	/* what cannot be certified at all need not cost the fit its mail */
+	if (want < o->want_ham && o->want_ham <= n[0] / 2)
+		want = o->want_ham;
 	r->boundary = r->spam_boundary = newest_begin(s, false, want);
 	for (size_t i = 0; i < s->count; i++)
 		new_spam += counts(&s->messages[i]) && s->messages[i].spam &&

@@ -38,7 +38,7 @@ struct clean_report {
 
 struct clean_options {
 	double held_out;   /* wanted share of the ham that is only judged */
-	size_t want_ham;   /* so many would do; never more than half */
+	size_t want_ham;   /* more, if so many are at most half of the ham */
 };
 
 /* 0 or -ENOMEM */

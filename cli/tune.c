@@ -21,11 +21,7 @@
 #include "tune/fromlog.h"
 #include "tune/history.h"
 
-enum {
-	MAX_JOBS = 256,
-	MIN_HITS = 5,	   /* fewer, and a rule keeps its score */
-	HAM_COST = 50,	   /* a ham lost, in spam missed */
-};
+enum { MAX_JOBS = 256 };
 
 /* A rule by itself stays so far below tag_score. */
 static const double MARGIN = 0.5;
@@ -80,9 +76,9 @@ clean_step(struct tuning *t)
 static int
 fit_step(struct tuning *t)
 {
-	struct scores_options o = { .ham_cost = t->o->ham_cost,
+	struct scores_options o = { .ham_cost = t->ham_cost,
 		.tag = t->thresholds_before.tag, .margin = MARGIN,
-		.min_hits = MIN_HITS, .seed = t->o->seed };
+		.min_hits = t->min_hits, .seed = t->o->seed };
 	size_t n = t->set.rule_count + 1;
 	struct error err;
 	int r;
@@ -141,7 +137,7 @@ certify_step(struct tuning *t)
 static int
 compare_step(struct tuning *t)
 {
-	struct compare_options o = { TUNE_HELD_OUT, t->o->ham_cost,
+	struct compare_options o = { TUNE_HELD_OUT, t->ham_cost,
 		t->o->confidence, t->o->seed };
 	struct compare_side before = { t->before, t->thresholds_before.tag };
 	struct compare_side after = { t->after, t->thresholds_after.tag };
@@ -329,7 +325,8 @@ static int
 tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 {
 	const struct scoring_settings *s = engine_settings(rt->engine);
-	struct tuning t = { .o = o,
+	struct tuning t = { .o = o, .ham_cost = (double)s->tune_ham_cost,
+		.min_hits = (unsigned)s->tune_min_hits,
 		.thresholds_before = { s->tag_score, s->tempfail_score,
 		    s->reject_score } };
 	const char *dir = scoring_tuned_dir(s, a);
@@ -517,7 +514,7 @@ verb_tune(int argc, char **argv)
 		{ "sendmail", required_argument, NULL, 32 }, { 0 } };
 	struct release_options release = { .tune = tune };
 	struct tune_options o = { .jobs = 1, .max_ham_loss = 0.001,
-		.confidence = 0.95, .seed = 1, .ham_cost = HAM_COST };
+		.confidence = 0.95, .seed = 1 };
 	int c, code = judge_options_init(&o.judge, argc);
 
 	o.ham = calloc((size_t)argc + 1, sizeof(*o.ham));

@@ -21,13 +21,14 @@ struct tune_options {
 	const char *output; /* NULL: the candidate */
 	const char *plot;
 	double max_ham_loss, confidence; /* shares */
-	double ham_cost;
 	uint64_t seed;
 };
 
 /* Everything a tuning found, for those who print it */
 struct tuning {
 	const struct tune_options *o;
+	double ham_cost;
+	unsigned min_hits;
 	struct tune_set set;
 	size_t from_cache;
 	struct clean_report clean;

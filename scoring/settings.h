@@ -15,6 +15,8 @@ struct scoring_settings {
 	const char *tuned_dir;	  /* of `spamscore tune`; NULL: "tuned" in
 				     state_dir */
 	const char *tune_report_to; /* address of the weekly report; NULL: none */
+	int64_t tune_min_hits;	  /* fewer, and tune keeps a rule's score */
+	int64_t tune_ham_cost;	  /* a ham lost, in spam missed */
 	struct strings shadow;	  /* pairs: name, file */
 	int64_t shadow_steps;	  /* as message_steps, of one shadow's rules */
 

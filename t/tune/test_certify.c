@@ -108,11 +108,33 @@ test_simulation(void)
 	tap_ok(exceeded > 0, "and not by being needlessly careful");
 }
 
+/* With too little ham the bound that is said must hold as often. */
+static void
+test_simulation_too_little(void)
+{
+	enum { RUNS = 1000, N = 812 };
+	static double scores[N];
+	unsigned exceeded = 0;
+
+	for (int run = 0; run < RUNS; run++) {
+		struct certificate c;
+
+		for (size_t i = 0; i < N; i++)
+			scores[i] = 1000 * uniform();
+		qsort(scores, N, sizeof(scores[0]), cmp);
+		c = certify_threshold(scores, N, 0.001, 0.95, 990);
+		exceeded += c.holds || 1 - c.threshold / 1000 > c.bound;
+	}
+	tap_ok(exceeded <= RUNS * 66 / 1000, "too little ham: above the bound in "
+	    "%u of %d", exceeded, RUNS);
+}
+
 int
 main(void)
 {
 	test_tail();
 	test_bounds();
 	test_simulation();
+	test_simulation_too_little();
 	return tap_done();
 }

@@ -267,7 +267,8 @@ ask_gate(const struct tune_options *o, const struct engine *e,
 {
 	struct state_options so = { .config = o->judge.config,
 		.db = o->judge.db };
-	struct gate_options go = { c->result.certified, o->ham_cost, o->seed };
+	struct gate_options go = { c->result.certified,
+		(double)engine_settings(e)->tune_ham_cost, o->seed };
 	double reject = c->result.has_reject ? c->result.reject_score :
 	    engine_untuned(e).reject;
 	json_t *answer = NULL;

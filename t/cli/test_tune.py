@@ -99,7 +99,7 @@ ok(re.search(r"^# S_\w+: was 0.7; \d+ ham, \d+ spam, S/O 0\.\d{3} \(0\.\d{3} \.\
 # what a score may be
 new = scores("a.cf")
 tag = float((re.findall(r"^tag_score (\S+)$", text, re.M) or [5])[0])
-ok(sum(s > 0.7 for r, s in new.items() if r.startswith("S_")) >= 7, "signs of spam gained") or note(new)
+ok(sum(s > 0.7 for r, s in new.items() if r.startswith("S_")) >= 5, "signs of spam gained") or note(new)
 ok(all(s < tag for s in new.values()), "no rule tags by itself") or note(new)
 ok(all(new[r] >= 0 for r in new if r != "NICE"), "only what is hard to forge goes below 0") or note(new)
 same([new.get(r, 0) for r in ("H_MEETING", "H_PATCH", "H_REVIEW")], [0, 0, 0], "signs of ham are worth nothing then")

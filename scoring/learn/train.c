@@ -14,7 +14,10 @@
 
 #include "scoring/learn/internal.h"
 
-static const float RATE = 0.014f;
+static const double RATE = 0.014;
+/* Less at first: wrong labels do most harm while nothing is known. By SLOW
+ * of the rate, fading over so many messages. */
+static const double SLOW = 0.25, SLOW_MESSAGES = 1000;
 static const float RATE_FLOOR = 0.01f; /* under the root */
 /* Right by so much is not worth a step (thick threshold): for the group; and
  * for all together, when the group is on the right side */
@@ -101,10 +104,11 @@ place(struct weight *weights, uint32_t feature)
 }
 
 static void
-step_segment(struct weight *weights, const uint32_t *list, size_t count, float g)
+step_segment(struct weight *weights, const uint32_t *list, size_t count, float g,
+    float rate)
 {
 	enum { AHEAD = 24 };
-	float gg = g * g, rg = RATE * g;
+	float gg = g * g, rg = rate * g;
 
 	for (size_t i = 0; i < count; i++) {
 		struct weight *w = place(weights, list[i]);
@@ -119,12 +123,13 @@ step_segment(struct weight *weights, const uint32_t *list, size_t count, float g
 }
 
 static void
-step(struct weight *weights, const struct features *f, int group, double error)
+step(struct weight *weights, const struct features *f, int group, double error,
+    double rate)
 {
 	for (int k = 0; k < SEGMENTS; k++)
 		if (segment_group[k] == group)
 			step_segment(weights, f->list[k], f->count[k],
-			    (float)error * f->value[k]);
+			    (float)error * f->value[k], (float)rate);
 }
 
 /* Features need memory: at most what one sample can ask for, kept here, so
@@ -137,7 +142,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 {
 	struct model_header *h = w->header;
 	bool spam = label == MODEL_SPAM;
-	double groups[GROUPS], joined, trusted, error;
+	double groups[GROUPS], joined, trusted, error, rate;
 	struct features f;
 
 	arena_reset(w->scratch);
@@ -148,6 +153,8 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 	joined = join_log_odds(h, groups, s);
 	trusted = trust(h, joined, spam, weight);
 	calibrate_learn(&h->calibrate, joined, spam, weight, trusted);
+	rate = RATE * (1 - SLOW * exp(-(double)(h->ham + h->spam) /
+	    SLOW_MESSAGES));
 	error = JOINT_ERROR * ((spam ? 1 : 0) - sigmoid(joined));
 	for (int g = 0; g < GROUPS; g++) {
 		double own = (spam ? 1 : 0) - sigmoid(groups[g]);
@@ -156,7 +163,7 @@ model_writer_learn(struct model_writer *w, const struct sample *s,
 		if (right < MARGIN &&
 		    (right <= 0 || (spam ? joined : -joined) <= JOINT_MARGIN))
 			step(w->weights, &f, g, trusted * weight *
-			    (error + (1 - JOINT_ERROR) * own));
+			    (error + (1 - JOINT_ERROR) * own), rate);
 	}
 	if (spam)
 		h->spam++;

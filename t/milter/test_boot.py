@@ -154,7 +154,7 @@ def test_life(h):
                         h.run("journalctl", "--no-pager", "-u", "spamscore-banhelper")), "reload of the helper")
         for unit in ("spamscored", "spamscore-banhelper"):
             pid = h.show(unit, "MainPID")
-            h.run("systemctl", "kill", "-s", "KILL", unit, check=True)
+            h.run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", unit, check=True)
             tap.ok(wait_for(lambda u=unit, p=pid: h.state(u) == "active" and h.show(u, "MainPID") not in ("0", p)),
                    unit + " comes back after SIGKILL")
         tap.ok("203.0.113.9" in h.run("spamscore", "ban", "list"), "and the ban is still there")

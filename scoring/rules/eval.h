@@ -142,6 +142,9 @@ struct pattern *eval_pattern(struct eval_loader *l, struct span text,
 /* Reports DIAG_ERROR; the rule or line is then not used. */
 void eval_error(struct eval_loader *l, const char *file, unsigned line,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Reports DIAG_WARNING: what SpamAssassin passes over too. */
+void eval_warning(struct eval_loader *l, const char *file, unsigned line,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The calls of one function in all rules, for families that must know them
  * (check_rbl_sub's set). Valid from the first prepare() on. */
 void eval_calls(struct eval_loader *l, const char *function,

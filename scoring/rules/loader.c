@@ -319,6 +319,19 @@ eval_error(struct eval_loader *el, const char *file, unsigned line,
 }
 
 void
+eval_warning(struct eval_loader *el, const char *file, unsigned line,
+    const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	diag_add(el->loader->diags, DIAG_WARNING, file, line, "%s", text);
+}
+
+void
 eval_calls(struct eval_loader *el, const char *function,
     struct eval_call *const **ret_calls, size_t *ret_count)
 {

@@ -103,6 +103,9 @@ askdns Q_URIS _URIDOMAINS_.quris.example A
 askdns Q_HOSTS _URIHOSTS_.qhosts.example A
 header __CAPTURE X-Id =~ /^id-(?<XID>\d+)$/
 askdns Q_CAPTURED _XID_.qcap.example A
+header __CAPTURE2 X-Id =~ /^(?<MY_ID_2>id)-/
+askdns Q_UNDERSCORE _MY_ID_2_.qunder.example A
+askdns Q_ADJACENT _XID__MY_ID_2_.qadj.example A
 askdns Q_TWO _XID_._AUTHORDOMAIN_.qtwo.example A
 
 hashbl_ignore ignored@author.org fe/ignored.pdf text/x-ignored
@@ -207,6 +210,8 @@ mx.spam.org.qrdns.example A 127.0.0.2
 spam.org.quris.example A 127.0.0.2
 4711.qcap.example A 127.0.0.2
 4711.htag.example A 127.0.0.2
+id.qunder.example A 127.0.0.2
+4711id.qadj.example A 127.0.0.2
 200.100.51.198.trusted.example A 127.0.0.2
 200.100.51.198.nice.example A 127.0.0.2
 201.100.51.198.notfirst.example A 127.0.0.2

@@ -134,8 +134,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		prepare();
 	line = span_of(text.ptr, span_find(text, '\n'));
 	text = span_from(text, line.len + 1);
-	if (hashbl_options_parse(line, &options, &wrong) &&
-	    (options.max == 0 || options.max > DNSQ_MAX_NAMES))
+	hashbl_options_parse(line, &options, &wrong);
+	if (options.max == 0 || options.max > DNSQ_MAX_NAMES ||
+	    (wrong.len > 0 && (wrong.ptr < line.ptr ||
+		wrong.ptr + wrong.len > line.ptr + line.len)))
 		__builtin_trap();
 	for (size_t i = 0; i + 3 <= text.len; i++)
 		if (memcmp(text.ptr + i, "\n.\n", 3) == 0) {

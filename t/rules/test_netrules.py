@@ -210,4 +210,31 @@ def rounds(rules):
 same(rounds(open("b.cf").read()), [["B_ASK", "B_FULL", "B_LIST", "B_OTHER"], ["B_OTHER"], ["B_OTHER"]], "dns_block_rule")
 same(rounds(open("b.cf").read().replace("dns_block_time 100", "dns_block_time 0"))[1],
      ["B_ASK", "B_FULL", "B_LIST", "B_OTHER"], "dns_block_time 0 blocks nothing")
+
+# what SpamAssassin passes over must not keep a rule file from being loaded
+with open("odd.cf", "w") as f:
+    f.write("""header O_OPTION eval:check_hashbl_emails('h.example', 'sha1/nosuch/max=x', 'From')
+header O_ACL eval:check_hashbl_emails('h.example', 'sha1', 'From', '', 'nobody')
+header O_RAW eval:check_hashbl_uris('h.example', 'raw')
+askdns O_TYPE _AUTHORDOMAIN_.x.example A,SOA
+""")
+code, out, err = run(SPAMSCORE, "lint", "--rules", "odd.cf")
+same((code, [line.split(": ", 1)[1] for line in (out + err).decode().splitlines() if "odd.cf" in line]), (0, [
+    'warning: O_OPTION: not an option of HashBL: "nosuch"', "warning: O_ACL: not run: no hashbl_acl_nobody",
+    "warning: O_RAW: not run: needs one of md5, sha1, sha256",
+    'warning: O_TYPE: not run: "A,SOA" is none of A AAAA TXT MX NS PTR CNAME']), "what cannot be asked is a warning")
+with open("bad.cf", "w") as f:
+    f.write("""header B_TYPE eval:check_hashbl_emails('h.example/MX')
+header B_SUBTEST eval:check_hashbl_emails('h.example', '', '', '(')
+hashbl_email_domain_alias only.one
+dns_query_restriction perhaps example
+dns_block_rule B_TYPE
+dns_block_time soon
+skip_rbl_checks maybe
+uridnsbl_max_domains many
+hashbl_email_regex (
+""")
+code, out, err = run(SPAMSCORE, "lint", "--rules", "bad.cf")
+same((code != 0, sorted({int(line.split(":")[1]) for line in (out + err).decode().splitlines() if line.startswith("bad.cf:")})),
+     (True, list(range(1, 10))), "each bad line is named")
 done()

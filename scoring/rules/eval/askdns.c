@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "scoring/rules/eval/dnsq.h"
 #include "scoring/rules/eval/tagvalues.h"
 
@@ -19,28 +20,45 @@ struct question {
 	bool personal; /* of a field, or of what a rule captured */
 };
 
-/* The next _TAG_ in s from *start on; its name, and *ret_end behind it */
+static bool
+is_tag_char(char c)
+{
+	return (c >= 'A' && c <= 'Z') || ascii_is_digit(c);
+}
+
+/* The next _TAG_, _MY_TAG_ or _TAG(argument)_ in s from start on, the longest
+ * that can begin there: its name, and *ret_end behind it */
 static bool
 next_tag(struct span s, size_t start, size_t *ret_start, size_t *ret_end,
     struct span *ret_name)
 {
-	for (size_t i = start; i < s.len; i++) {
-		size_t k = i + 1;
+	for (size_t i = start; i + 2 < s.len; i++) {
+		size_t end = 0, k = i + 1;
 
-		if (s.ptr[i] != '_')
+		if (s.ptr[i] != '_' || !is_tag_char(s.ptr[k]) ||
+		    ascii_is_digit(s.ptr[k]))
 			continue;
-		while (k < s.len && ((s.ptr[k] >= 'A' && s.ptr[k] <= 'Z') ||
-			(s.ptr[k] >= '0' && s.ptr[k] <= '9')))
-			k++;
-		if (k < s.len && k > i + 1 && s.ptr[k] == '(') {
-			k += span_find(span_from(s, k), ')') + 1;
+		for (;;) {
+			while (k < s.len && is_tag_char(s.ptr[k]))
+				k++;
+			if (k < s.len && s.ptr[k] == '(') {
+				k += span_find(span_from(s, k), ')') + 1;
+				if (k < s.len && s.ptr[k] == '_')
+					end = k;
+				break;
+			}
+			if (k == s.len || s.ptr[k] != '_')
+				break;
+			end = k++;
+			if (k == s.len || !is_tag_char(s.ptr[k]))
+				break;
 		}
-		if (k < s.len && k > i + 1 && s.ptr[k] == '_') {
-			*ret_start = i;
-			*ret_end = k + 1;
-			*ret_name = span_of(s.ptr + i + 1, k - i - 1);
-			return true;
-		}
+		if (end == 0)
+			continue;
+		*ret_start = i;
+		*ret_end = end + 1;
+		*ret_name = span_of(s.ptr + i + 1, end - i - 1);
+		return true;
 	}
 	return false;
 }
@@ -58,10 +76,13 @@ prepare(struct eval_loader *l, void *state, struct eval_call *call)
 	q->text = conf_next_word(&rest);
 	type = conf_next_word(&rest);
 	q->type = type.len == 0 ? DNS_A : dnsq_type(type);
-	if (q->text.len == 0 || q->type == 0)
-		eval_error(l, call->file, call->line,
-		    "%s: not a template and one of A AAAA TXT MX NS PTR CNAME",
+	if (q->text.len == 0)
+		eval_error(l, call->file, call->line, "%s: no template",
 		    call->rule);
+	else if (q->type == 0)
+		eval_warning(l, call->file, call->line,
+		    "%s: not run: \"%.*s\" is none of A AAAA TXT MX NS PTR CNAME",
+		    call->rule, SPAN_ARG(type));
 	else if (dns_filter_parse(l, rest, &q->filter, call->file, call->line))
 		call->prepared = q;
 	while (next_tag(q->text, end, &start, &end, &tag)) {
@@ -126,8 +147,11 @@ run(struct eval_context *ctx, const struct eval_call *call,
 	const struct question *q = call->prepared;
 	struct dnsq_names n = { .count = 0 };
 
-	if (q == NULL)
+	if (q == NULL) {
+		r->state = EVAL_NOT_RUN;
+		r->why = "this type of record is not asked";
 		return 0;
+	}
 	n.personal = q->personal;
 	expand(ctx, q->text, true, &n);
 	if (n.error == 0 && n.count == 0 &&

@@ -383,8 +383,11 @@ run(struct eval_context *ctx, const struct eval_call *call,
 	struct dnsq_names n;
 	const char *limit;
 
-	if (q == NULL)
+	if (q == NULL) {
+		r->state = EVAL_NOT_RUN;
+		r->why = "its arguments are no question";
 		return 0;
+	}
 	if (collect(ctx, call, find, &n, &limit) != 0)
 		return -ENOMEM;
 	if (dnsq_answer(ctx, &n, q->type, &q->filter, r) != 0)

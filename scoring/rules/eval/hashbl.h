@@ -39,9 +39,9 @@ struct hashbl_options {
 	uint64_t min_size, max_size; /* attachments; 0: no limit */
 };
 
-/* "sha1/max=10/shuffle": false with *ret_wrong, the word. Empty words count
- * for nothing. */
-bool hashbl_options_parse(struct span text, struct hashbl_options *ret,
+/* "sha1/max=10/shuffle". What is none counts for nothing; the first such word
+ * is *ret_wrong, else that is empty. */
+void hashbl_options_parse(struct span text, struct hashbl_options *ret,
     struct span *ret_wrong);
 
 /* The family's state */

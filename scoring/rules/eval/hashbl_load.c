@@ -35,12 +35,13 @@ option_flag(struct span word)
 	return 0;
 }
 
-bool
+void
 hashbl_options_parse(struct span text, struct hashbl_options *o,
     struct span *ret_wrong)
 {
 	bool md5 = false, sha1 = false, sha256 = false;
 
+	*ret_wrong = span_of("", 0);
 	*o = (struct hashbl_options){ .max = MAX_QUERIES };
 	while (text.len > 0) {
 		struct span word = span_trim(span_of(text.ptr, span_find(text, '/')));
@@ -52,9 +53,10 @@ hashbl_options_parse(struct span text, struct hashbl_options *o,
 		    span_iis(key, "maxsize");
 
 		text = span_from(text, span_find(text, '/') + 1);
-		*ret_wrong = word;
-		if (sized && (!conf_parse_int(value, &number) || number < 0))
-			return false;
+		if (sized && (!conf_parse_int(value, &number) || number < 0)) {
+			*ret_wrong = ret_wrong->len == 0 ? word : *ret_wrong;
+			number = 0;
+		}
 		if (span_iis(key, "max"))
 			o->max = number == 0 ? MAX_QUERIES : number > DNSQ_MAX_NAMES ?
 			    DNSQ_MAX_NAMES : (size_t)number;
@@ -70,13 +72,12 @@ hashbl_options_parse(struct span text, struct hashbl_options *o,
 			sha256 = true;
 		else if (flag != 0)
 			o->flags |= flag;
-		else if (word.len > 0 && !span_iis(key, "raw"))
-			return false;
+		else if (!span_iis(key, "raw") && ret_wrong->len == 0)
+			*ret_wrong = word;
 	}
 	/* several: this order, as there; none is raw */
 	o->algorithm = sha256 ? HASHBL_SHA256 : sha1 ? HASHBL_SHA1 :
 	    md5 ? HASHBL_MD5 : HASHBL_RAW;
-	return true;
 }
 
 /* The common arguments: list, options and, at index filter, the subtest */
@@ -111,14 +112,15 @@ prepare(struct eval_loader *l, struct eval_call *call, const char *standard,
 	q->filter.kind = DNS_FILTER_REGEX;
 	q->filter.pattern = eval_pattern(l, subtest, false, call->file,
 	    call->line);
+	hashbl_options_parse(options, &q->options, &wrong);
+	if (wrong.len > 0)
+		eval_warning(l, call->file, call->line,
+		    "%s: not an option of HashBL: \"%.*s\"", call->rule,
+		    SPAN_ARG(wrong));
 	if (zone.len == 0 || (q->type != DNS_A && q->type != DNS_TXT))
 		eval_error(l, call->file, call->line,
 		    "%s: not a list with /A or /TXT: \"%s\"", call->rule,
 		    call->args[0].ptr);
-	else if (!hashbl_options_parse(options, &q->options, &wrong))
-		eval_error(l, call->file, call->line,
-		    "%s: not an option of HashBL: \"%.*s\"", call->rule,
-		    SPAN_ARG(wrong));
 	else if (q->filter.pattern != NULL)
 		*ret_query = q;
 	call->prepared = *ret_query;
@@ -140,9 +142,12 @@ hashbl_prepare_emails(struct eval_loader *l, void *state, struct eval_call *call
 	if (call->arg_count > 4 && call->args[4].len > 0) {
 		q->acl = call->args[4];
 		if (!span_is(q->acl, "all") &&
-		    strmap_find(&h->acl_names, q->acl) == NULL)
-			eval_error(l, call->file, call->line,
-			    "%s: no hashbl_acl_%s", call->rule, q->acl.ptr);
+		    strmap_find(&h->acl_names, q->acl) == NULL) {
+			eval_warning(l, call->file, call->line,
+			    "%s: not run: no hashbl_acl_%s", call->rule,
+			    q->acl.ptr);
+			call->prepared = NULL;
+		}
 	}
 	return 0;
 }
@@ -155,9 +160,11 @@ hashbl_prepare_hashed(struct eval_loader *l, void *state, struct eval_call *call
 	(void)state;
 	if (prepare(l, call, default_options, 2, &q) != 0)
 		return -ENOMEM;
-	if (q != NULL && q->options.algorithm == HASHBL_RAW)
-		eval_error(l, call->file, call->line,
-		    "%s: needs one of md5, sha1, sha256", call->rule);
+	if (q != NULL && q->options.algorithm == HASHBL_RAW) {
+		eval_warning(l, call->file, call->line,
+		    "%s: not run: needs one of md5, sha1, sha256", call->rule);
+		call->prepared = NULL;
+	}
 	return 0;
 }
 

@@ -6,20 +6,19 @@
 #include "scoring/learn/metrics.h"
 #include "tune/fit.h"
 #include "tune/scores.h"
+#include "tune/twins.h"
 
 enum {
 	FOLDS = 5,
 	LEAST_OF_CLASS = 20, /* messages, after duplicates went */
-	NONE = -1,
+	NONE = TWINS_NONE,
 };
 
-/* Rules whose messages agree in this share (of those that either hit) are
- * one fact with two names. */
-static const double TWIN = 0.9;
 /* A label is doubted when a fit without the message gives odds of e^DOUBT
  * against it, and the scores in force contradict it too: they put it among
- * the clearer three quarters of the other class. With lesser odds it is fitted to, but at even
- * cost: among twenty ham one wrong label would else outvote all spam like it. */
+ * the clearer three quarters of the other class. With lesser odds it is
+ * fitted to, but at even cost: among twenty ham one wrong label would else
+ * outvote all spam like it. */
 static const double DOUBT = 4, LESS_DOUBT = 2;
 /* Ham within so many points of the threshold costs all of ham_cost in the
  * second pass, ham further below this part of it. */
@@ -33,8 +32,8 @@ static const double CLEARLY = 0.02;
  * score may reach one alone, and half of what is configured is the end. */
 enum { TAG_STEPS = 6 };
 static const double LEAST_TAG = 0.5, TAG_GAP = 0.01;
-/* Ham so close below the threshold counts as partly lost when thresholds and
- * pulls are chosen: there is more ham in the world than was seen. */
+/* Ham so close below the threshold counts as partly lost when a lower one is
+ * tried: there is more ham in the world than was seen. */
 static const double RAMP = 1;
 
 struct work {
@@ -132,74 +131,6 @@ evidence_make(struct work *w, const struct scores_report *r)
 	}
 }
 
-struct twin_key {
-	uint64_t hash;
-	uint32_t rule;
-};
-
-/* Stronger first: of twins the one with the larger score moves. */
-static bool
-stronger(const struct work *w, uint32_t a, uint32_t b)
-{
-	double x = fabs(w->s->rules[a].current), y = fabs(w->s->rules[b].current);
-
-	return x != y ? x > y : strcmp(w->s->rules[a].name,
-	    w->s->rules[b].name) < 0;
-}
-
-/* How many messages two rules have in common, for all pairs that could be
- * twins, counted row by row over the strongest of each message. */
-static int
-twins_find(struct work *w)
-{
-	const struct tune_set *s = w->s;
-	size_t n = w->moving_count;
-	uint32_t *both;
-
-	if (n == 0)
-		return 0;
-	/* n is at most some thousands: the triangle fits */
-	both = calloc(n * (n + 1) / 2 + 1, sizeof(*both));
-	if (both == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < w->row_count; i++) {
-		const struct tune_message *m = row_message(w, i);
-
-		for (uint32_t x = 0; x < m->hit_count; x++) {
-			long a = w->column_of[s->hits[m->first_hit + x]];
-
-			for (uint32_t y = 0; y < x && a != NONE; y++) {
-				long b = w->column_of[s->hits[m->first_hit + y]];
-
-				if (b != NONE) /* b < a: hits are in order */
-					both[(size_t)a * ((size_t)a - 1) / 2 +
-					    (size_t)b]++;
-			}
-		}
-	}
-	for (size_t a = 1; a < n; a++)
-		for (size_t b = 0; b < a; b++) {
-			uint32_t ra = w->moving[a], rb = w->moving[b], lead;
-			struct scores_rule *x = &w->rules[ra], *y = &w->rules[rb];
-			double common = both[a * (a - 1) / 2 + b];
-			double either = (double)(x->ham + x->spam + y->ham +
-			    y->spam) - common;
-
-			if (common < TWIN * either)
-				continue;
-			lead = stronger(w, ra, rb) ? ra : rb;
-			if (lead == ra && y->why != SCORES_TWIN) {
-				y->why = SCORES_TWIN;
-				y->twin = ra;
-			} else if (lead == rb && x->why != SCORES_TWIN) {
-				x->why = SCORES_TWIN;
-				x->twin = rb;
-			}
-		}
-	free(both);
-	return 0;
-}
-
 /* Twins of twins: the one that moves is the same for all. */
 static uint32_t
 leader_of(const struct work *w, uint32_t j)
@@ -233,7 +164,8 @@ moving_choose(struct work *w)
 		    SCORES_FEW_HITS : SCORES_FITTED;
 	}
 	moving_list(w);
-	if (twins_find(w) != 0)
+	if (twins_find(w->s, w->rows, w->row_count, w->column_of, w->moving,
+		w->moving_count, w->rules) != 0)
 		return -ENOMEM;
 	moving_list(w);
 	return 0;
@@ -491,7 +423,7 @@ cost_now(struct work *w)
 	return cost_of(w, 0);
 }
 
-/* Marks what is doubted and takes it out of the rows; how many */
+/* Marks what is doubted, for the rows to be chosen anew; how many */
 static size_t
 suspects_mark(struct work *w)
 {

@@ -106,6 +106,7 @@ certify_step(struct tuning *t)
 {
 	const struct tune_options *o = t->o;
 	double *ham, tag = t->fit.tag;
+	char bound[16];
 	size_t n, lost = 0;
 
 	if (compare_held_ham(&t->set, t->after, &ham, &n) != 0)
@@ -126,9 +127,10 @@ certify_step(struct tuning *t)
 	t->thresholds_after.reject = round(t->reject.threshold * 1000) / 1000;
 	compare_certificate_text(&t->reject, o->max_ham_loss, o->confidence,
 	    t->reject_text, sizeof(t->reject_text));
-	snprintf(t->tag_text, sizeof(t->tag_text), "at most %.2g %% of good mail "
+	snprintf(t->tag_text, sizeof(t->tag_text), "at most %s %% of good mail "
 	    "reaches %.12g (confidence %.4g %%, %zu of %zu did)",
-	    100 * t->tag.bound, tag, 100 * o->confidence, lost, n);
+	    compare_percent(t->tag.bound, bound), tag, 100 * o->confidence,
+	    lost, n);
 	if (!o->judge.json)
 		tune_print_certificate(t);
 	return EX_OK;

@@ -204,11 +204,19 @@ grouped(size_t n, char out[32])
 	return out;
 }
 
+const char *
+compare_percent(double share, char out[16])
+{
+	/* two digits; 100 is not 1e+02 */
+	snprintf(out, 16, 100 * share >= 10 ? "%.0f" : "%.2g", 100 * share);
+	return out;
+}
+
 void
 compare_certificate_text(const struct certificate *c, double loss,
     double confidence, char *out, size_t size)
 {
-	char needed[32], given[32];
+	char needed[32], given[32], bound[16];
 
 	grouped(c->needed, needed);
 	grouped(c->given, given);
@@ -218,5 +226,6 @@ compare_certificate_text(const struct certificate *c, double loss,
 		    c->threshold, 100 * confidence, given);
 	else
 		snprintf(out, size, "not certifiable: %s needed, %s given; the "
-		    "bound that holds is %.2g %%", needed, given, 100 * c->bound);
+		    "bound that holds is %s %%", needed, given,
+		    compare_percent(c->bound, bound));
 }

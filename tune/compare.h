@@ -47,6 +47,9 @@ int compare_run(const struct tune_set *s, const struct compare_options *o,
 int compare_held_ham(const struct tune_set *s, const double *scores,
     double **ret_list, size_t *ret_count);
 
+/* "0.37": a share in percent, two digits; returns out */
+const char *compare_percent(double share, char out[16]);
+
 /* "at most 0.1 % of good mail reaches 12 (confidence 95 %, 3,100 messages)"
  * or "not certifiable: 2,995 needed, 812 given; the bound that holds is
  * 0.37 %", as C string in out */

@@ -7,6 +7,7 @@
 
 #include "t/tap.h"
 #include "tune/certify.h"
+#include "tune/compare.h"
 
 static uint64_t seed = 42;
 
@@ -129,11 +130,35 @@ test_simulation_too_little(void)
 	    "%u of %d", exceeded, RUNS);
 }
 
+static void
+test_sentences(void)
+{
+	static const struct {
+		struct certificate c;
+		const char *want;
+	} rows[] = {
+		{ { false, 12, 0.003682, 812, 2995 }, "not certifiable: 2,995 "
+		    "needed, 812 given; the bound that holds is 0.37 %" },
+		{ { false, 12, 1, 0, 2995 }, "not certifiable: 2,995 needed, 0 "
+		    "given; the bound that holds is 100 %" },
+		{ { true, 12.5, 0.001, 3100, 2995 }, "at most 0.1 % of good mail "
+		    "reaches 12.5 (confidence 95 %, 3,100 messages)" },
+	};
+	char text[200];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		compare_certificate_text(&rows[i].c, 0.001, 0.95, text,
+		    sizeof(text));
+		tap_ok(strcmp(text, rows[i].want) == 0, "%s", text);
+	}
+}
+
 int
 main(void)
 {
 	test_tail();
 	test_bounds();
+	test_sentences();
 	test_simulation();
 	test_simulation_too_little();
 	return tap_done();

@@ -135,7 +135,7 @@ ban_service_restore(struct ban_service *s, size_t *ret_bans, struct error *err)
 	int code = 0;
 
 	*ret_bans = 0;
-	if (s->journal != NULL)
+	if (s->journal != NULL && !s->policy->simulate)
 		restore_clock(s);
 	if (s->journal != NULL && !s->policy->simulate)
 		code = ban_journal_each(s->journal, s->now, restore_ban,

@@ -2,10 +2,10 @@
  * dnsq - what the DNS families share: names to ask for one call, and filters
  * on the answers.
  *
- * A call's names depend on message and envelope alone, so ask() and run()
- * make the same list. A record in 127.255.255.0/24 is a list's complaint
- * (RFC 5782 2.1 leaves it to operators: blocked, over limit) and never
- * matches unless a filter names it.
+ * A call's names depend on the message, the envelope and the answers that
+ * lead to them, so ask() and run() make the same list. A record in
+ * 127.255.255.0/24 is a list's complaint (RFC 5782 2.1 leaves it to
+ * operators: blocked, over limit) and never matches unless a filter names it.
  */
 #ifndef SCORING_RULES_EVAL_DNSQ_H
 #define SCORING_RULES_EVAL_DNSQ_H

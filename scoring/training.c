@@ -17,8 +17,7 @@
 
 #include "scoring/feedback.h"
 
-/* Room beside the base and for one more before thinning; files beyond that
- * were left by a larger setting and go */
+/* Room beside the base and for one more before thinning */
 enum { SNAPSHOT_ROOM = FEEDBACK_MAX_SNAPSHOTS + 2 };
 
 struct training {
@@ -84,41 +83,6 @@ snapshots_insert(struct training *t, int64_t event)
 	t->count++;
 }
 
-static int
-snapshots_find(struct training *t, struct error *err)
-{
-	const char *slash = strrchr(t->m->path, '/');
-	const char *base = slash != NULL ? slash + 1 : t->m->path;
-	char *dir = slash == NULL ? strdup(".") : strndup(t->m->path,
-	    slash == t->m->path ? 1 : (size_t)(slash - t->m->path));
-	DIR *d = dir != NULL ? opendir(dir) : NULL;
-	struct dirent *e;
-
-	free(dir);
-	if (dir == NULL)
-		return error_set(err, -ENOMEM, "no memory");
-	if (d == NULL)
-		return errno == ENOENT ? 0 : error_set(err, -errno,
-		    "cannot look beside \"%s\": %s", t->m->path, strerror(errno));
-	while ((e = readdir(d)) != NULL) {
-		int64_t event = snapshot_event(e->d_name, base, strlen(base));
-
-		if (event != 0)
-			snapshots_insert(t, event);
-	}
-	closedir(d);
-	/* what has learned a lesson that does not stand any more, or comes from
-	 * another past, is of no use */
-	while (t->count > 0 && ((t->state.gone != 0 &&
-	    t->events[t->count - 1] >= t->state.gone) ||
-	    t->events[t->count - 1] > t->state.last))
-		snapshot_remove(t, t->count - 1);
-	/* and what is older than the one that lessons were folded in */
-	while (t->count > 0 && t->events[0] < t->state.folded)
-		snapshot_remove(t, 0);
-	return 0;
-}
-
 /* Which one to do without, so that those that stay lie closer together the
  * younger they are: most of what is taken back was said lately. */
 static void
@@ -145,6 +109,45 @@ snapshots_thin(struct training *t)
 	}
 }
 
+static int
+snapshots_find(struct training *t, struct error *err)
+{
+	const char *slash = strrchr(t->m->path, '/');
+	const char *base = slash != NULL ? slash + 1 : t->m->path;
+	char *dir = slash == NULL ? strdup(".") : strndup(t->m->path,
+	    slash == t->m->path ? 1 : (size_t)(slash - t->m->path));
+	DIR *d = dir != NULL ? opendir(dir) : NULL;
+	struct dirent *e;
+	int64_t last;
+
+	free(dir);
+	if (dir == NULL)
+		return error_set(err, -ENOMEM, "no memory");
+	if (d == NULL)
+		return errno == ENOENT ? 0 : error_set(err, -errno,
+		    "cannot look beside \"%s\": %s", t->m->path, strerror(errno));
+	while ((e = readdir(d)) != NULL) {
+		int64_t event = snapshot_event(e->d_name, base, strlen(base));
+
+		if (event != 0)
+			snapshots_insert(t, event);
+	}
+	closedir(d);
+	/* what was folded may have no row any more */
+	last = t->state.last > t->state.folded ? t->state.last : t->state.folded;
+	/* what has learned a lesson that does not stand any more, or comes from
+	 * another past, is of no use */
+	while (t->count > 0 && ((t->state.gone != 0 &&
+	    t->events[t->count - 1] >= t->state.gone) ||
+	    t->events[t->count - 1] > last))
+		snapshot_remove(t, t->count - 1);
+	/* and what is older than the one that lessons were folded in */
+	while (t->count > 0 && t->events[0] < t->state.folded)
+		snapshot_remove(t, 0);
+	snapshots_thin(t);
+	return 0;
+}
+
 /* A snapshot saves time later and no more: one that cannot be written, for
  * want of room, is done without. */
 static void
@@ -155,8 +158,6 @@ snapshot_take(struct training *t, int64_t event)
 
 	t->since = 0;
 	if (path != NULL && model_writer_save(t->writer, path, &ignored) == 0) {
-		if (t->count == SNAPSHOT_ROOM)
-			snapshot_remove(t, 0);
 		snapshots_insert(t, event);
 		snapshots_thin(t);
 	}

@@ -225,7 +225,9 @@ test_fold(void)
 {
 	struct feedback_model m = model;
 	struct lessons_state state;
+	struct model_info info = { 0 };
 	uint64_t before, old;
+	struct model *base;
 
 	begin("folded");
 	m.keep_sec = 30 * DAY;
@@ -260,6 +262,17 @@ test_fold(void)
 	    "the other side of a folded one is learned on top");
 	train(&m, T0 + 32 * DAY);
 	tap_ok(digest(model_path) != before, "so it is");
+	/* nothing stands any more but what was folded */
+	for (int i = 0; i < 60; i++)
+		say(i, LABEL_NONE, T0 + 33 * DAY);
+	train(&m, T0 + 33 * DAY);
+	unlink(model_path);
+	tap_is_int(train(&m, T0 + 33 * DAY), 0, "all else forgotten");
+	if (model_open(model_path, &base, &err) == 0) {
+		model_info(base, &info);
+		model_unref(base);
+	}
+	tap_is_int((long long)(info.ham + info.spam), 20, "the base stays");
 	store_close(store);
 }
 

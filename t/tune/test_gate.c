@@ -8,7 +8,7 @@
 #include "t/tap.h"
 #include "tune/gate.h"
 
-enum { RUNS = 200 };
+enum { RUNS = 120 };
 
 static uint64_t state;
 
@@ -29,7 +29,7 @@ struct world {
 };
 
 /* 5 % by its confidence, and the noise of RUNS weeks */
-#define NO_MORE 0.09
+#define NO_MORE 0.11
 #define HELD { true, 0.001, 0.95, 1, 6000 }
 static const struct world worlds[] = {
 	{ "no better", 3000, 1000, 0, 0.002, 0.002, 0.05, 0.05, 0, HELD, 0, NO_MORE },

@@ -155,7 +155,7 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
     bool *ret_never)
 {
 	static const unsigned tries[] = {
-		0, OUTLINE_ENDS, OUTLINE_REPEATS,
+		0,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_PAIR,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_ONCE,
 	};

@@ -9,6 +9,7 @@ enum {
 	MAX_NEST = 200,
 	MAX_KNOWN = 16, /* branches of one choice that are compared */
 	MIN_ENTITY = 8, /* a shorter branch is simple as it is */
+	TAIL_PIECES = 4, /* that end an outline and stand for all behind them */
 };
 
 struct reader {
@@ -19,7 +20,8 @@ struct reader {
 	/* the outline has nothing yet: at this depth what may be absent is left
 	 * out; 0: that is over */
 	unsigned lead;
-	unsigned tail; /* at this depth nothing follows the first group; 0: it does */
+	/* the outline is about to end: at this depth a few bytes are enough */
+	unsigned tail;
 	bool unclear; /* a construct whose parts are not looked at */
 };
 
@@ -260,6 +262,7 @@ read_group(struct reader *r)
 	size_t start = r->out->len, n = 1, branches, inner;
 	bool negative = false, look = false, bare = false, possible;
 	bool lead = r->lead != 0 && r->lead == r->nest;
+	bool tail = r->tail != 0 && r->tail == r->nest;
 	unsigned least, most;
 	int end;
 
@@ -288,9 +291,13 @@ read_group(struct reader *r)
 	inner = r->out->len;
 	if (lead)
 		r->lead = r->nest + 1;
+	if (tail)
+		r->tail = r->nest + 1;
 	possible = read_choice(r, &branches);
 	if (lead)
 		r->lead = r->nest;
+	if (tail)
+		r->tail = r->nest;
 	if (peek(r, 0) != ')')
 		r->unclear = true;
 	copy(r, 1);
@@ -349,10 +356,40 @@ read_atom(struct reader *r)
 	return true;
 }
 
-static void
-write_quantifier(struct reader *r, size_t n, unsigned least, unsigned most)
+/*
+ * Where repeats are not counted, high bytes are not either: what was written
+ * from start on, if it is some of them, becomes any number of them, and
+ * nothing behind any number of them.
+ */
+static bool
+merge_high(struct reader *r, size_t start, bool optional)
 {
-	if (!(r->modes & OUTLINE_REPEATS) || peek(r, 0) != '{' || most == 1)
+	static const unsigned modes = OUTLINE_BLUR | OUTLINE_REPEATS;
+	const size_t n = sizeof(any_high) - 1;
+	size_t len = r->out->len - start;
+	char *p = r->out->ptr;
+
+	if ((r->modes & modes) != modes || r->out->failed || len < n ||
+	    memcmp(p + start, any_high, n) != 0 ||
+	    (len != n && (len != n + 1 || p[start + n] != '+')))
+		return false;
+	cut_back(r, start);
+	if (optional)
+		buf_printf(r->out, "%s*", any_high);
+	else if (start < n + 1 || p[start - 1] != '+' ||
+	    memcmp(p + start - n - 1, any_high, n) != 0)
+		buf_printf(r->out, "%s+", any_high);
+	return true;
+}
+
+/* The quantifier behind what was written from start on */
+static void
+write_quantifier(struct reader *r, size_t start, size_t n, unsigned least,
+    unsigned most)
+{
+	if (merge_high(r, start, n > 0 && least == 0))
+		r->at += n;
+	else if (!(r->modes & OUTLINE_REPEATS) || peek(r, 0) != '{' || most == 1)
 		copy(r, n);
 	else {
 		buf_add_str(r->out, least == 0 ? "*" :
@@ -369,20 +406,23 @@ static bool
 read_piece(struct reader *r, bool *ret_optional)
 {
 	size_t start = r->out->len, at = r->at, n;
-	bool lead = r->lead == r->nest, there = read_atom(r), nothing;
+	bool lead = r->lead == r->nest, tail = r->tail == r->nest;
+	bool there = read_atom(r), nothing;
 	unsigned least, most;
 
 	n = quantifier(r, &least, &most);
-	if (lead && n > 0 && least > 1) {
-		/* what begins one of several may not be missing */
+	/* only what comes first or last may be less than it is */
+	if ((lead && n > 0 && least > 1) || (tail && n > 0 && least != 1)) {
 		cut_back(r, start);
 		r->at = at;
-		r->lead = 0;
+		r->lead = r->tail = 0;
 		there = read_atom(r);
+		if (tail)
+			r->tail = r->nest;
 	}
 	nothing = !there || r->out->len == start ||
 	    (lead && n > 0 && least == 0);
-	write_quantifier(r, n, least, most);
+	write_quantifier(r, start, n, least, most);
 	*ret_optional = nothing || (n > 0 && least == 0);
 	if (nothing)
 		cut_back(r, start);
@@ -396,7 +436,8 @@ static bool
 read_sequence(struct reader *r)
 {
 	bool possible = true, over = false;
-	size_t needed = r->out->len;
+	bool tail = r->tail != 0 && r->tail == r->nest;
+	size_t needed = r->out->len, pieces = 0;
 
 	while (peek(r, 0) >= 0 && peek(r, 0) != '|' && peek(r, 0) != ')') {
 		size_t start = r->out->len;
@@ -406,12 +447,12 @@ read_sequence(struct reader *r)
 			possible = false;
 		if (over)
 			cut_back(r, start);
-		if (!optional)
+		else if (tail && !optional) {
 			needed = r->out->len;
-		over = over || (group && !optional && r->tail == r->nest);
+			over = group || ++pieces == TAIL_PIECES;
+		}
 	}
-	/* what may be absent from the end of the outline */
-	if (r->tail != 0 && r->tail + 1 == r->nest)
+	if (tail)
 		cut_back(r, needed);
 	return possible;
 }
@@ -430,7 +471,10 @@ shorten_entity(struct reader *r, size_t start)
 	    most == UINT32_MAX)
 		return;
 	cut_back(r, start);
-	buf_printf(r->out, "&#(?s:.{%u,%u})", least - 2, most - 2);
+	if (r->modes & OUTLINE_REPEATS)
+		buf_add_str(r->out, "&#(?s:.*)");
+	else
+		buf_printf(r->out, "&#(?s:.{%u,%u})", least - 2, most - 2);
 }
 
 /* false: no branch can match */
@@ -484,7 +528,8 @@ read_choice(struct reader *r, size_t *ret_branches)
 
 /*
  * "(?:A?BC){5}" and nothing more: a match has BCA?B in it. Of the first B,
- * too, what may be absent from its beginning is left out.
+ * too, what may be absent from its beginning is left out, and of the last all
+ * but its beginning.
  */
 static bool
 write_pair(struct reader *r)

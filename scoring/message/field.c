@@ -72,7 +72,9 @@ field_raw(const struct message *m, const struct field *f)
 		if (f->raw.ptr[i] != '\r' || i + 1 >= len ||
 		    f->raw.ptr[i + 1] != '\n')
 			out[n++] = f->raw.ptr[i];
-	if (n < FIELD_MAX_VALUE_BYTES)
+	/* the message may end within the field */
+	if (n < FIELD_MAX_VALUE_BYTES &&
+	    f->raw.ptr + f->raw.len != m->raw.ptr + m->raw.len)
 		out[n++] = '\n';
 	return span_of(out, n);
 }

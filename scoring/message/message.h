@@ -105,7 +105,7 @@ struct span field_unfolded(const struct message *m, struct field *f);
  * Windows-1252. */
 struct span field_decoded(const struct message *m, struct field *f);
 /* SpamAssassin's :raw: the folds and the leading space kept, CR LF as LF, a
- * LF at the end, at most FIELD_MAX_VALUE_BYTES. */
+ * LF at the end if the field has one, at most FIELD_MAX_VALUE_BYTES. */
 struct span field_raw(const struct message *m, const struct field *f);
 /* RFC 2047 words and stray 8-bit bytes of any text, decoded as above. */
 struct span text_decode_words(struct arena *a, struct span text);

@@ -133,32 +133,13 @@ add_fields(struct eval_context *c, struct values *v, struct span name, bool raw,
 /* "Name: value\n" */
 static void
 add_whole_field(struct eval_context *c, struct values *v, struct field *f,
-    bool raw, size_t *left)
+    size_t *left)
 {
 	struct message *m = c->in->message;
-	struct span value, out;
-	const char *end;
+	struct span value;
 	size_t n;
 	char *p;
 
-	if (raw) {
-		/* as it stands in the message, CRLF as LF */
-		end = f->raw.ptr + f->raw.len;
-		out = span_of(f->name.ptr, (size_t)(end - f->name.ptr));
-		p = arena_bytes(v->arena, out.len + 1);
-		if (p == NULL) {
-			v->oom = true;
-			return;
-		}
-		n = 0;
-		for (size_t i = 0; i < out.len; i++)
-			if (out.ptr[i] != '\r' || i + 1 == out.len ||
-			    out.ptr[i + 1] != '\n')
-				p[n++] = out.ptr[i];
-		p[n++] = '\n';
-		values_add(v, span_of(p, n));
-		return;
-	}
 	value = field_decoded(m, f);
 	n = f->name.len < FIELD_MAX_NAME_BYTES ? f->name.len :
 						 FIELD_MAX_NAME_BYTES;
@@ -180,29 +161,77 @@ add_whole_field(struct eval_context *c, struct values *v, struct field *f,
 	values_add(v, span_of(p, n + value.len + 3));
 }
 
-/* All fields from the Received number from (-1: the top) up to number to,
- * exclusive but for the Received itself (SIZE_MAX: the end). */
+/* Which of the path's fields: from the Received number from (-1: the top) up
+ * to number to, exclusive but for the Received itself (SIZE_MAX: the end) */
+struct range {
+	long from, received;
+	size_t to;
+};
+
+/* -1: not yet, 0: take it and stop, 1: take it */
+static int
+range_step(struct range *g, bool is_received)
+{
+	g->received += is_received;
+	if (g->to != SIZE_MAX && g->received >= 0 &&
+	    (size_t)g->received >= g->to)
+		return 0;
+	return g->received >= g->from ? 1 : -1;
+}
+
 static void
-add_all(struct eval_context *c, struct values *v, bool raw, long from,
-    size_t to)
+add_all(struct eval_context *c, struct values *v, struct range g)
 {
 	struct message *m = c->in->message;
 	size_t left = ALL_MAX_BYTES;
-	long received = -1;
 
 	for (size_t i = 0; i < m->field_count && left > 0; i++) {
 		struct field *f = &m->fields[i];
+		int step;
 
 		if (header_is_hidden(f->name))
 			continue;
-		if (span_iis(f->name, "Received"))
-			received++;
-		if (to != SIZE_MAX && received >= 0 && (size_t)received >= to) {
-			add_whole_field(c, v, f, raw, &left);
+		step = range_step(&g, span_iis(f->name, "Received"));
+		if (step >= 0)
+			add_whole_field(c, v, f, &left);
+		if (step == 0)
 			break;
+	}
+}
+
+/* The header as it came, with what is no field, cut where a line does not
+ * continue the one before; a last line without its end is left out. */
+static void
+add_all_raw(struct eval_context *c, struct values *v, struct range g)
+{
+	const struct message *m = c->in->message;
+	struct span s = span_of(m->raw.ptr, m->body_offset);
+	const char *p = s.ptr, *end = s.ptr + s.len;
+
+	if (m->mbox_from.ptr != NULL) {
+		p = memchr(p, '\n', s.len);
+		p = p != NULL ? p + 1 : end;
+	}
+	while (p < end) {
+		const char *nl = p;
+		int step;
+
+		do {
+			nl++;
+			nl = nl < end ? memchr(nl, '\n', (size_t)(end - nl)) :
+					NULL;
+			if (nl == NULL)
+				return;
+		} while (nl + 1 < end && (nl[1] == ' ' || nl[1] == '\t'));
+		if (*p != ' ' && *p != '\t') {
+			step = range_step(&g, span_istarts(span_of(p,
+				(size_t)(nl - p)), "Received:"));
+			if (step >= 0)
+				values_add(v, span_of(p, (size_t)(nl - p) + 1));
+			if (step == 0)
+				return;
 		}
-		if (received >= from)
-			add_whole_field(c, v, f, raw, &left);
+		p = nl + 1;
 	}
 }
 
@@ -239,18 +268,21 @@ add_all_part(struct eval_context *c, struct values *v, const struct request *q)
 	size_t trusted = r != NULL ? (size_t)(r->last_trusted_field + 1) : 0;
 	size_t internal = r != NULL ? (size_t)(r->last_internal_field + 1) : 0;
 
+	void (*add)(struct eval_context *, struct values *, struct range) =
+	    q->raw ? add_all_raw : add_all;
+
 	if (span_is(q->name, "ALL"))
-		add_all(c, v, q->raw, -1, SIZE_MAX);
+		add(c, v, (struct range){ -1, -1, SIZE_MAX });
 	/* the Received behind the last trusted hop was written by it, so the
 	 * border lies one field further down */
 	else if (span_is(q->name, "ALL-TRUSTED"))
-		add_all(c, v, q->raw, -1, trusted);
+		add(c, v, (struct range){ -1, -1, trusted });
 	else if (span_is(q->name, "ALL-INTERNAL"))
-		add_all(c, v, q->raw, -1, internal);
+		add(c, v, (struct range){ -1, -1, internal });
 	else if (span_is(q->name, "ALL-UNTRUSTED"))
-		add_all(c, v, q->raw, (long)trusted, SIZE_MAX);
+		add(c, v, (struct range){ (long)trusted, -1, SIZE_MAX });
 	else if (span_is(q->name, "ALL-EXTERNAL"))
-		add_all(c, v, q->raw, (long)internal, SIZE_MAX);
+		add(c, v, (struct range){ (long)internal, -1, SIZE_MAX });
 	else
 		return false;
 	return true;

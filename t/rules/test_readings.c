@@ -111,6 +111,14 @@ static const struct {
 	    "Received: from 10.0.0.1 (unknown [192.0.2.9])\n"
 	    "\tby mail.ours.example (Postfix) with ESMTP id 1; "
 	    "Mon, 23 Nov 2020 10:00:00 +0000\n" HEAD "\nx\n", 0 },
+	{ "ALL:raw is the header as it came, lines that are no field too",
+	    "header A ALL:raw =~ /^no field\\nX-Spam-Flag: YES\\r\\nX-Z: a\\r\\n b\\r\\n/m\n",
+	    HEAD "no field\nX-Spam-Flag: YES\r\nX-Z: a\r\n b\r\n\r\nx\n", 1 },
+	{ "without a last line that has no end",
+	    "header A ALL:raw =~ /X-End/\nheader B ALL:raw !~ /X-Last/\n",
+	    HEAD "X-Last: y\nX-End: z", 0 },
+	{ "whose raw value ends where the message does",
+	    "header A X-End:raw =~ /^ z\\z/\n", HEAD "X-Last: y\nX-End: z", 1 },
 	{ "fields of an earlier filter are not seen", "header A X-Spam-Status =~ /./\n",
 	    HEAD "X-Spam-Status: No\nX-Spam-Level: **\n\nx\n", 0 },
 	{ "nor do they exist", "header A exists:X-Spam-Level\n",

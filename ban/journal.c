@@ -8,8 +8,9 @@
 
 /* pages of write-ahead log after which an idle moment is used */
 #define WAL_IDLE_PAGES 256
-/* ... and after which it is done at once */
-#define WAL_MAX_PAGES 16384
+/* ... and after which it is done at once: everybody waits for the disk then,
+ * and 64 MB at a time were felt for a second */
+#define WAL_MAX_PAGES 2048
 
 const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",

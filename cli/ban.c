@@ -8,6 +8,7 @@
 #include "ban/ban.h"
 #include "base/conf.h"
 #include "base/escape.h"
+#include "base/json.h"
 #include "cli/cli.h"
 
 #define TIMEOUT_MS 10000
@@ -77,19 +78,6 @@ print_escaped(const char *text)
 }
 
 static json_t *
-text_json(const char *text)
-{
-	struct buf b;
-	json_t *s;
-
-	buf_init(&b, 65536);
-	escape_utf8(&b, span_cstr(text));
-	s = json_stringn(b.ptr, b.len);
-	buf_done(&b);
-	return s;
-}
-
-static json_t *
 entry_json(const struct ban_entry *e, const char *ttl_name)
 {
 	char net[NETADDR_TEXT];
@@ -102,8 +90,8 @@ entry_json(const struct ban_entry *e, const char *ttl_name)
 	    "last_time", (json_int_t)e->last_time,
 	    "count", (json_int_t)e->count,
 	    "packets", (json_int_t)e->packets,
-	    "source", text_json(e->source), "label", text_json(e->label),
-	    "reason", text_json(e->reason));
+	    "source", json_text(e->source), "label", json_text(e->label),
+	    "reason", json_text(e->reason));
 }
 
 /* "12s", "59m", "23h", "6d": two digits tell enough */
@@ -193,7 +181,7 @@ print_status(void *context, const struct ban_set_status *s)
 		    "{s:s, s:b, s:I, s:I, s:o}", "set", s->name, "fine", s->fine,
 		    "entries", (json_int_t)s->entries, "kernel_entries",
 		    (json_int_t)s->kernel_entries, "problem",
-		    text_json(s->problem)));
+		    json_text(s->problem)));
 	printf("%-16s %-6s %8" PRIu64 " bans  ", s->name,
 	    s->fine ? "fine" : "broken", s->entries);
 	print_escaped(s->problem);

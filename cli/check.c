@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/escape.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/mail.h"
 #include "scoring/explain.h"
@@ -28,27 +29,14 @@ struct work {
 };
 
 static json_t *
-utf8_json(const char *s)
-{
-	struct buf b;
-	json_t *j;
-
-	buf_init(&b, 1 << 20);
-	escape_utf8(&b, span_cstr(s));
-	j = json_stringn(b.ptr, b.len);
-	buf_done(&b);
-	return j;
-}
-
-static json_t *
 result_json(const char *path, int code, const struct engine_run *run,
     const struct error *err)
 {
 	json_t *o = json_object(), *rules;
 
-	json_object_set_new(o, "path", utf8_json(path));
+	json_object_set_new(o, "path", json_text(path));
 	if (code != EX_OK) {
-		json_object_set_new(o, "error", utf8_json(err->text));
+		json_object_set_new(o, "error", json_text(err->text));
 		return o;
 	}
 	json_object_set_new(o, "score", json_real(run->verdict->score));

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/escape.h"
+#include "base/json.h"
 #include "cli/tune.h"
 
 enum { SHOWN_SUSPECTS = 20 };
@@ -173,19 +174,6 @@ tune_print_result(const struct tuning *t)
 	putchar('\n');
 }
 
-static json_t *
-text_json(const char *s)
-{
-	struct buf b;
-	json_t *j;
-
-	buf_init(&b, 1 << 20);
-	escape_utf8(&b, span_cstr(s));
-	j = json_stringn(b.ptr, b.len);
-	buf_done(&b);
-	return j;
-}
-
 /* JSON has no infinity */
 static json_t *
 number(double v)
@@ -222,7 +210,7 @@ certificate_json(const struct certificate *c, const char *text)
 	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "holds", c->holds,
 	    "threshold", number(c->threshold), "bound", number(c->bound),
 	    "given", count(c->given), "needed", count(c->needed), "text",
-	    text_json(text));
+	    json_text(text));
 }
 
 static json_t *
@@ -239,7 +227,7 @@ rules_json(const struct tuning *t)
 		    number(e->old), "score", number(e->score), "ham",
 		    count(e->ham), "spam", count(e->spam), "so", number(e->so),
 		    "so_low", number(e->so_low), "so_high", number(e->so_high),
-		    "why", text_json(e->why)));
+		    "why", json_text(e->why)));
 	}
 	return list;
 }
@@ -255,7 +243,7 @@ suspects_json(const struct tuning *t)
 		if (m->use == TUNE_SUSPECT)
 			json_array_append_new(list, json_pack("{s:s, s:o}",
 			    "label", m->spam ? "spam" : "ham", "path",
-			    text_json(m->name)));
+			    json_text(m->name)));
 	}
 	return list;
 }
@@ -304,6 +292,6 @@ tune_print_json(const struct tuning *t)
 	    figures_json(&t->compare.after), "better",
 	    number(t->compare.better)));
 	json_object_set_new(o, "rules", rules_json(t));
-	json_object_set_new(o, "file", text_json(t->path));
+	json_object_set_new(o, "file", json_text(t->path));
 	return cli_print_json(stdout, o);
 }

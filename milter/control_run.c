@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/escape.h"
+#include "base/json.h"
 #include "config.h"
 #include "milter/control.h"
 #include "scoring/feedback.h"
@@ -37,20 +38,6 @@ failure_of(int rc, const struct error *err)
 	answer = failure(code, clean.ptr);
 	buf_done(&clean);
 	return answer;
-}
-
-/* Text from mail as a JSON string */
-static json_t *
-text_json(const char *s)
-{
-	struct buf clean;
-	json_t *j;
-
-	buf_init(&clean, 64 * 1024);
-	escape_utf8(&clean, span_cstr(s));
-	j = json_stringn(clean.ptr, clean.len);
-	buf_done(&clean);
-	return j;
 }
 
 static const char *
@@ -139,7 +126,7 @@ row_json(const struct reputation_row *row)
 	snprintf(name, sizeof(name), "%s:%s", identity_kind_name(row->kind),
 	    row->key);
 	return json_pack("{s:o, s:f, s:f, s:f, s:f, s:f, s:I}", "identity",
-	    text_json(name), "ham", short_number(row->ham), "spam",
+	    json_text(name), "ham", short_number(row->ham), "spam",
 	    short_number(row->spam), "recent_ham",
 	    short_number(row->recent_ham), "recent_spam",
 	    short_number(row->recent_spam), "spread",
@@ -231,9 +218,9 @@ entry_json(const struct log_entry *e)
 					 "unknown";
 
 	return json_pack("{s:o, s:I, s:s, s:f, s:o, s:o}", "id",
-	    text_json(e->id), "time", (json_int_t)e->time, "action", action,
+	    json_text(e->id), "time", (json_int_t)e->time, "action", action,
 	    "score", short_number(e->score), "mail_from",
-	    text_json(e->mail_from), "queue_id", text_json(e->queue_id));
+	    json_text(e->mail_from), "queue_id", json_text(e->queue_id));
 }
 
 static int
@@ -320,12 +307,12 @@ run_learning(const struct control_context *c)
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		if (json_array_append_new(rows, json_pack(
 			"{s:o, s:I, s:I, s:I, s:I, s:o}", "source",
-			text_json(list[i].source), "learned",
+			json_text(list[i].source), "learned",
 			(json_int_t)list[i].learned, "last_learned",
 			(json_int_t)list[i].last_learned, "failed",
 			(json_int_t)list[i].failed, "last_failed",
 			(json_int_t)list[i].last_failed, "why",
-			text_json(list[i].why))) != 0)
+			json_text(list[i].why))) != 0)
 			rc = -ENOMEM;
 	arena_free(a);
 	return rows_answer(rc, rows, &err);

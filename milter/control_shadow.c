@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "base/escape.h"
+#include "base/json.h"
 #include "db/shadow.h"
 #include "milter/control.h"
 #include "scoring/verdict.h"
@@ -22,19 +23,6 @@ action_word(int action)
 }
 
 static json_t *
-text_json(const char *s)
-{
-	struct buf clean;
-	json_t *j;
-
-	buf_init(&clean, 64 * 1024);
-	escape_utf8(&clean, span_cstr(s));
-	j = json_stringn(clean.ptr, clean.len);
-	buf_done(&clean);
-	return j;
-}
-
-static json_t *
 points(double d)
 {
 	return json_real(round(d * 1000) / 1000);
@@ -49,13 +37,13 @@ add_row(void *list, const struct shadow_row *row)
 		snprintf(message + 2 * i, 3, "%02x", row->message[i]);
 	return json_array_append_new(list, json_pack(
 	    "{s:o, s:s, s:o, s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:o}", "set",
-	    text_json(row->said.set), "hash", row->said.hash, "id",
-	    text_json(row->id), "time", (json_int_t)row->time, "judged",
+	    json_text(row->said.set), "hash", row->said.hash, "id",
+	    json_text(row->id), "time", (json_int_t)row->time, "judged",
 	    action_word(row->said.judged), "action",
 	    action_word(row->said.action), "score", points(row->score),
 	    "shadow_score", points(row->said.score), "label",
 	    labels[row->label], "message", message, "mail_from",
-	    text_json(row->mail_from))) == 0 ? 0 : -ENOMEM;
+	    json_text(row->mail_from))) == 0 ? 0 : -ENOMEM;
 }
 
 static int
@@ -63,7 +51,7 @@ add_count(void *list, const struct shadow_count *c)
 {
 	return json_array_append_new(list, json_pack(
 	    "{s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "set",
-	    text_json(c->set), "hash", c->hash, "judged",
+	    json_text(c->set), "hash", c->hash, "judged",
 	    action_word(c->judged), "action", action_word(c->action), "label",
 	    labels[c->label], "count", (json_int_t)c->count, "first",
 	    (json_int_t)c->first, "last", (json_int_t)c->last)) == 0 ?

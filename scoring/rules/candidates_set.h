@@ -14,7 +14,7 @@ enum { HS_HASH_BYTES = 32, HS_NAME_BYTES = 128 };
 
 /* Changes with the layout of the files and with what libhs is told about a
  * pattern: the databases of before are then not used any more. */
-#define HS_FILE_MAGIC "SPSHS005"
+#define HS_FILE_MAGIC "SPSHS006"
 
 struct hs_file_head {
 	char magic[8];

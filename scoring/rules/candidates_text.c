@@ -141,6 +141,10 @@ exact_text(struct span pattern, struct buf *out)
 {
 	if (pattern.len > MAX_EXACT_BYTES)
 		return false;
+	/* all but exact: smaller for libhs, and faster */
+	if (outline_make(pattern, OUTLINE_LONG, out) == OUTLINE_MADE &&
+	    takes(out->ptr))
+		return true;
 	buf_reset(out);
 	if (is_caseless(pattern))
 		widen_for_hs(pattern, out);

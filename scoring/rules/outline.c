@@ -9,6 +9,7 @@ enum {
 	MAX_NEST = 200,
 	MAX_KNOWN = 16, /* branches of one choice that are compared */
 	MIN_ENTITY = 8, /* a shorter branch is simple as it is */
+	LONG_REPEAT = 8, /* times */
 	TAIL_PIECES = 4, /* that end an outline and stand for all behind them */
 };
 
@@ -382,6 +383,14 @@ merge_high(struct reader *r, size_t start, bool optional)
 	return true;
 }
 
+/* libhs counts with states, which is not worth it for long */
+static bool
+is_long(const struct reader *r, unsigned least, unsigned most)
+{
+	return (r->modes & OUTLINE_LONG) && peek(r, 0) == '{' &&
+	    (least > LONG_REPEAT || most > LONG_REPEAT);
+}
+
 /* The quantifier behind what was written from start on */
 static void
 write_quantifier(struct reader *r, size_t start, size_t n, unsigned least,
@@ -389,7 +398,11 @@ write_quantifier(struct reader *r, size_t start, size_t n, unsigned least,
 {
 	if (merge_high(r, start, n > 0 && least == 0))
 		r->at += n;
-	else if (!(r->modes & OUTLINE_REPEATS) || peek(r, 0) != '{' || most == 1)
+	else if (is_long(r, least, most)) {
+		buf_printf(r->out, "{%u,}", least > LONG_REPEAT ? LONG_REPEAT :
+								  least);
+		r->at += n;
+	} else if (!(r->modes & OUTLINE_REPEATS) || peek(r, 0) != '{' || most == 1)
 		copy(r, n);
 	else {
 		buf_add_str(r->out, least == 0 ? "*" :

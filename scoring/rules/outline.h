@@ -25,6 +25,7 @@ enum outline_mode {
 	OUTLINE_ENDS = 8,    /* "$" and its like match anywhere */
 	OUTLINE_PAIR = 16,   /* of a repeat, what two in a row must have */
 	OUTLINE_ONCE = 32,   /* repeats are counted to one only */
+	OUTLINE_LONG = 64,   /* long repeats have no end */
 };
 
 enum outline_result {

@@ -59,6 +59,12 @@ def run(command, paths):
         print('# ' + done.stderr[-2000:].replace('\n', '\n# '))
         print(f'Bail out! {command[0]} failed')
         sys.exit(1)
+    for line in done.stderr.splitlines():
+        if line.startswith('parse '):
+            words = line.replace('decode and render', 'render').split()
+            print('# ms a message: ' + ', '.join(
+                f'{name} {float(seconds) / len(paths) * 1000:.3f}'
+                for name, seconds in zip(words[::2], words[1::2])))
     return done.stdout, float(cpu[-1])
 
 

@@ -38,6 +38,8 @@ static const struct {
 	    OUTLINE_MADE, "[\\x80-\\xff][\\x80-\\xff]" },
 	{ "a{2}b{0,5}c{1,9}d{3,}e?", OUTLINE_REPEATS, OUTLINE_MADE,
 	    "a{2,}b*c+d{2,}e?" },
+	{ "a{2}b{0,8}c{2,60}d{9}e{3,}", OUTLINE_LONG, OUTLINE_MADE,
+	    "a{2}b{0,8}c{2,}d{8,}e{3,}" },
 	{ "a{2}", OUTLINE_REPEATS | OUTLINE_ONCE, OUTLINE_MADE, "a+" },
 	{ "a(?:$|\\W|\\z)b$", OUTLINE_ENDS, OUTLINE_MADE, "a(?:|\\W)b" },
 	{ "(?:x?(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE, "(?:zw)(?:x?y?z)" },
@@ -111,7 +113,7 @@ test_superset(void)
 
 	buf_init(&b, 1 << 16);
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		for (unsigned modes = 0; modes < 64; modes++) {
+		for (unsigned modes = 0; modes < 128; modes++) {
 			enum outline_result r = outline_make(
 			    span_cstr(patterns[i]), modes, &b);
 			pcre2_code *whole = compile(patterns[i]), *outline;

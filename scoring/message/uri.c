@@ -314,6 +314,20 @@ ascii_lower_copy(struct arena *a, struct span s)
 	return span_of(p, s.len);
 }
 
+/* Languages without spaces put text right behind a link; without it the host
+ * may be a plain one. SpamAssassin finds that where LibIDN is missing. */
+static void
+add_without_text(struct forms *f, const struct web *w)
+{
+	struct span h = w->host;
+
+	while (h.len > 0 && !ascii_is_alnum(h.ptr[h.len - 1]))
+		h.len--;
+	if (h.len < w->host.len && host_is_fqdn(h, false) &&
+	    domain_is_valid(h, f->rules))
+		forms_add_joined(f, w->proto, h, w->rest);
+}
+
 static void
 read_web(struct forms *f, struct web *w)
 {
@@ -334,6 +348,7 @@ read_web(struct forms *f, struct web *w)
 		forms_add_joined(f, w->proto, named, w->rest);
 		if (bare.len != w->rest.len)
 			forms_add_joined(f, w->proto, named, bare);
+		add_without_text(f, w);
 		w->host = named;
 	} else {
 		for (size_t i = 0; i < w->host.len; i++)

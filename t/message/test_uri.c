@@ -82,6 +82,11 @@ test_text(void)
 		{ "HTTPS://A.example", "HTTPS://A.example" },
 		{ "http://\xc3\xbc.example/\xc3\xbc x",
 		    "http://xn--tda.example/\xc3\xbc http://\xc3\xbc.example/\xc3\xbc" },
+		{ "http://www.a.example.\xe5\x8e\xbb\xe3\x80\x82 x",
+		    "http://www.a.example "
+		    "http://www.a.example.xn--1nr "
+		    "http://www.a.example.xn--1nr. "
+		    "http://www.a.example.\xe5\x8e\xbb\xe3\x80\x82" },
 		{ "http://\xc3\x9c\xe3\x80\x82" "example:80/ x",
 		    "http://xn--tda.example/ http://xn--tda.example:80/ "
 		    "http://\xc3\x9c\xe3\x80\x82" "example/ "

@@ -6,7 +6,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "scoring/rules/pattern.h"
+#include "scoring/rules/pattern_match.h"
 #include "scoring/rules/pattern_wide.h"
 #include "scoring/rules/strmap.h"
 
@@ -15,8 +15,6 @@ enum {
 	LIMIT_FACTOR = 16, /* how the limit rises after that */
 	WINDOW = 256,	   /* positions looked at together on the slow path */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
-	JIT_STACK_MIN = 32 * 1024,
-	JIT_STACK_MAX = 1024 * 1024,
 	MAX_PATTERN_BYTES = 1024 * 1024,
 	FAST_AFTER = 24,	/* matches with the interpreter */
 	FAST_AFTER_WIDE = 400,
@@ -55,9 +53,7 @@ struct pattern_pool {
 };
 
 struct matcher {
-	pcre2_match_data *data;
-	pcre2_match_context *context;
-	pcre2_jit_stack *stack;
+	struct match_space space;
 	struct wide_matcher *wide; /* made at the first wide pattern */
 };
 
@@ -380,15 +376,10 @@ matcher_new(void)
 
 	if (m == NULL)
 		return NULL;
-	m->data = pcre2_match_data_create(PATTERN_GROUPS, NULL);
-	m->context = pcre2_match_context_create(NULL);
-	m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
-	if (m->data == NULL || m->context == NULL) {
-		matcher_free(m);
+	if (!match_space_init(&m->space)) {
+		free(m);
 		return NULL;
 	}
-	if (m->stack != NULL)
-		pcre2_jit_stack_assign(m->context, NULL, m->stack);
 	return m;
 }
 
@@ -398,9 +389,7 @@ matcher_free(struct matcher *m)
 	if (m == NULL)
 		return;
 	wide_matcher_free(m->wide);
-	pcre2_jit_stack_free(m->stack);
-	pcre2_match_context_free(m->context);
-	pcre2_match_data_free(m->data);
+	match_space_done(&m->space);
 	free(m);
 }
 
@@ -421,8 +410,6 @@ try(struct search *x, size_t from, size_t last, uint32_t options,
 {
 	struct matcher *m = x->matcher;
 	struct span s = x->subject;
-	int r;
-
 	pcre2_code *code = x->slow || x->pattern->fast == NULL ?
 	    x->pattern->code : x->pattern->fast;
 
@@ -432,17 +419,8 @@ try(struct search *x, size_t from, size_t last, uint32_t options,
 		return wide_match(x->slow || x->pattern->wide_fast == NULL ?
 			x->pattern->wide : x->pattern->wide_fast, m->wide, from,
 		    last, options, limit, x->budget->heap_limit_kb, &x->groups);
-	pcre2_set_match_limit(m->context, limit);
-	pcre2_set_offset_limit(m->context, last);
-	r = pcre2_match(code, (PCRE2_SPTR)s.ptr, s.len, from, options, m->data,
-	    m->context);
-	/* deep recursion overflows the machine stack that JIT was given; the
-	 * interpreter keeps its frames on the heap, within heap_limit */
-	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
-		r = pcre2_match(code, (PCRE2_SPTR)s.ptr, s.len, from,
-		    options | PCRE2_NO_JIT, m->data, m->context);
-	x->groups = pcre2_get_ovector_pointer(m->data);
-	return r;
+	return match_space_try(&m->space, code, (PCRE2_SPTR)s.ptr, s.len, from,
+	    last, options, limit, &x->groups);
 }
 
 /* Position by position with rising limits, after LOW_LIMIT did not do. */
@@ -509,7 +487,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 			return PATTERN_NOMEM;
 	}
 	b->steps += 1 + (s.len - from) / BYTES_A_STEP;
-	pcre2_set_heap_limit(m->context, b->heap_limit_kb);
+	pcre2_set_heap_limit(m->space.context, b->heap_limit_kb);
 	x.slow = !is_fast(p);
 	if (x.slow) {
 		r = try(&x, from, s.len, options, LOW_LIMIT);

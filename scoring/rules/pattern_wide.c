@@ -3,13 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 32
 #include <pcre2.h>
 
-#include "scoring/rules/pattern.h"
+#include "scoring/rules/pattern_match.h"
 #include "scoring/rules/pattern_wide.h"
-
-enum {
-	JIT_STACK_MIN = 32 * 1024,
-	JIT_STACK_MAX = 1024 * 1024,
-};
 
 struct wide {
 	pcre2_code *code;
@@ -17,9 +12,7 @@ struct wide {
 };
 
 struct wide_matcher {
-	pcre2_match_data *data;
-	pcre2_match_context *context;
-	pcre2_jit_stack *stack;
+	struct match_space space;
 	uint32_t *units;
 	size_t length, alloc;
 };
@@ -107,15 +100,10 @@ wide_matcher_new(void)
 
 	if (m == NULL)
 		return NULL;
-	m->data = pcre2_match_data_create(PATTERN_GROUPS, NULL);
-	m->context = pcre2_match_context_create(NULL);
-	m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
-	if (m->data == NULL || m->context == NULL) {
-		wide_matcher_free(m);
+	if (!match_space_init(&m->space)) {
+		free(m);
 		return NULL;
 	}
-	if (m->stack != NULL)
-		pcre2_jit_stack_assign(m->context, NULL, m->stack);
 	return m;
 }
 
@@ -124,9 +112,7 @@ wide_matcher_free(struct wide_matcher *m)
 {
 	if (m == NULL)
 		return;
-	pcre2_jit_stack_free(m->stack);
-	pcre2_match_context_free(m->context);
-	pcre2_match_data_free(m->data);
+	match_space_done(&m->space);
 	free(m->units);
 	free(m);
 }
@@ -156,16 +142,7 @@ wide_match(struct wide *w, struct wide_matcher *m, size_t from, size_t last,
     uint32_t options, uint32_t limit, uint32_t heap_limit_kb,
     const size_t **ret_groups)
 {
-	int r;
-
-	pcre2_set_match_limit(m->context, limit);
-	pcre2_set_offset_limit(m->context, last);
-	pcre2_set_heap_limit(m->context, heap_limit_kb);
-	r = pcre2_match(w->code, m->units, m->length, from, options, m->data,
-	    m->context);
-	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
-		r = pcre2_match(w->code, m->units, m->length, from,
-		    options | PCRE2_NO_JIT, m->data, m->context);
-	*ret_groups = pcre2_get_ovector_pointer(m->data);
-	return r;
+	pcre2_set_heap_limit(m->space.context, heap_limit_kb);
+	return match_space_try(&m->space, w->code, m->units, m->length, from,
+	    last, options, limit, ret_groups);
 }

@@ -3,8 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -173,6 +175,29 @@ read_exactly(int fd, void *p, size_t n)
 	return 0;
 }
 
+/* Megabytes that are walked at random: in huge pages they cost a thousandth of
+ * the page faults to fill, and few TLB misses to use. free() takes them. */
+static void *
+large_alloc(size_t n)
+{
+	enum { HUGE = 2 << 20 };
+	void *p;
+
+	if (n < HUGE / 2)
+		return malloc(n);
+	n = (n + HUGE - 1) / HUGE * HUGE;
+	p = aligned_alloc(HUGE, n);
+	if (p != NULL)
+		madvise(p, n, MADV_HUGEPAGE); /* a kernel without: small ones */
+	return p;
+}
+
+static void
+use_large_alloc(void)
+{
+	hs_set_database_allocator(large_alloc, free);
+}
+
 static int
 read_target(struct hs_target *t, int fd, const unsigned char key[HS_HASH_BYTES],
     const char *path, struct error *why)
@@ -189,7 +214,7 @@ read_target(struct hs_target *t, int fd, const unsigned char key[HS_HASH_BYTES],
 		r = -EBADMSG;
 	if (r == 0) {
 		t->taken = malloc(t->users.count + 1);
-		bytes = malloc(head.bytes + 1);
+		bytes = large_alloc(head.bytes + 1);
 		if (t->taken == NULL || bytes == NULL)
 			r = -ENOMEM;
 	}
@@ -218,9 +243,11 @@ hs_target_open(const struct ruleset *rs, enum hs_set set, const char *dir,
 {
 	unsigned char key[HS_HASH_BYTES];
 	char name[HS_NAME_BYTES], path[4096];
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct hs_target *t;
 	int fd;
 
+	pthread_once(&once, use_large_alloc);
 	if (rs->order_count[hs_sets[set].kind] == 0)
 		return NULL;
 	t = calloc(1, sizeof(*t));

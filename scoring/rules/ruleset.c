@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -100,21 +101,45 @@ load(struct loader *l)
 	return r;
 }
 
-/* A database that cannot be used is no error: PCRE2 finds the same. */
+struct open_job {
+	struct ruleset *rs;
+	const char *dir;
+	atomic_int next;
+	struct error why[HS_SETS];
+};
+
+static void *
+open_some(void *context)
+{
+	struct open_job *j = context;
+	int i;
+
+	while ((i = atomic_fetch_add(&j->next, 1)) < HS_SETS)
+		j->rs->targets[i] = hs_target_open(j->rs, (enum hs_set)i, j->dir,
+		    &j->why[i]);
+	return NULL;
+}
+
+/* A database that cannot be used is no error: PCRE2 finds the same. Megabytes
+ * are checked and copied, so a second thread takes its share. */
 static void
 open_targets(struct loader *l)
 {
-	const char *dir = l->options->compiled_dir;
 	struct ruleset *rs = l->rs;
+	struct open_job job = { .rs = rs, .dir = l->options->compiled_dir };
+	pthread_t second;
+	bool two;
 
-	for (int i = 0; dir != NULL && i < HS_SETS; i++) {
-		struct error why = { "" };
-
-		rs->targets[i] = hs_target_open(rs, (enum hs_set)i, dir, &why);
-		if (rs->targets[i] == NULL && why.text[0] != '\0')
-			diag_add(l->diags, DIAG_NOTE, dir, 0,
-			    "not compiled: %s", why.text);
-	}
+	if (job.dir == NULL)
+		return;
+	two = pthread_create(&second, NULL, open_some, &job) == 0;
+	open_some(&job);
+	if (two)
+		pthread_join(second, NULL);
+	for (int i = 0; i < HS_SETS; i++)
+		if (rs->targets[i] == NULL && job.why[i].text[0] != '\0')
+			diag_add(l->diags, DIAG_NOTE, job.dir, 0,
+			    "not compiled: %s", job.why[i].text);
 	/* of these three one alone does not have all the rules */
 	if (rs->targets[HS_BODY] == NULL || rs->targets[HS_PLAIN_BODY] == NULL ||
 	    rs->targets[HS_OTHER_BODY] == NULL)

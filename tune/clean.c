@@ -343,9 +343,8 @@ static void
 split(struct tune_set *s, const struct clean_options *o,
     struct clean_report *r)
 {
-	static const double LEAST = 0.1;
+	enum { LEAST = 20 }; /* fewer say nothing */
 	size_t n[2] = { 0, 0 }, new_spam = 0, want;
-	double share;
 
 	for (size_t i = 0; i < s->count; i++)
 		if (counts(&s->messages[i]))
@@ -358,8 +357,7 @@ split(struct tune_set *s, const struct clean_options *o,
 	for (size_t i = 0; i < s->count; i++)
 		new_spam += counts(&s->messages[i]) && s->messages[i].spam &&
 		    is_new(s, &s->messages[i], r->boundary);
-	share = n[1] > 0 ? (double)new_spam / (double)n[1] : 0.5;
-	if (want > 0 && (share < LEAST || share > 1 - LEAST))
+	if (want > 0 && (new_spam < LEAST || n[1] - new_spam < LEAST))
 		r->spam_boundary = newest_begin(s, true,
 		    (size_t)((double)want / (double)n[0] * (double)n[1]));
 	for (size_t i = 0; i < s->count; i++) {

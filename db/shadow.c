@@ -109,15 +109,6 @@ shadow_apply(struct writer *w, const struct op *op)
     " WHERE (?1 IS NULL OR s.name=?1) AND (?2 IS NULL OR s.hash=?2)" \
     " AND v.time BETWEEN ?3 AND ?4"
 
-static void
-bind_query(sqlite3_stmt *st, const struct shadow_query *q)
-{
-	sqlite3_bind_text(st, 1, q->set, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, q->hash, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, q->since);
-	sqlite3_bind_int64(st, 4, q->until != 0 ? q->until : INT64_MAX);
-}
-
 static const char *
 text_of(sqlite3_stmt *st, int column)
 {
@@ -133,31 +124,64 @@ label_of(int value)
 	    (enum label_class)value : LABEL_NONE;
 }
 
+/* One of the two questions; `read` calls fn for each row. */
+struct asking {
+	const char *sql;
+	const struct shadow_query *query;
+	int (*read)(const struct asking *a, sqlite3_stmt *st);
+	store_shadow_fn *row;
+	store_shadow_count_fn *count;
+	void *context;
+};
+
 static int
-read_rows(sqlite3_stmt *st, store_shadow_fn *fn, void *context, int *ret_code)
+ask(struct store *s, const struct asking *a, struct error *err)
 {
-	struct shadow_row row;
-	int rc = 0;
+	const struct shadow_query *q = a->query;
+	struct reader *r;
+	struct query query;
+	int rc = reader_acquire(s, &r, err), released;
 
-	while (rc == 0 && (*ret_code = sqlite3_step(st)) == SQLITE_ROW) {
-		const void *message = sqlite3_column_blob(st, 7);
-
-		row = (struct shadow_row){
-			.said = { text_of(st, 0), text_of(st, 1),
-			    sqlite3_column_int(st, 2), sqlite3_column_int(st, 3),
-			    sqlite3_column_double(st, 4) },
-			.id = text_of(st, 5),
-			.mail_from = text_of(st, 6),
-			.time = sqlite3_column_int64(st, 8),
-			.score = sqlite3_column_double(st, 9),
-			.label = label_of(sqlite3_column_int(st, 10)),
-		};
-		if (message != NULL && sqlite3_column_bytes(st, 7) ==
-		    MESSAGE_IDENTITY_BYTES)
-			memcpy(row.message, message, MESSAGE_IDENTITY_BYTES);
-		rc = fn(context, &row);
+	if (rc != 0)
+		return rc;
+	query = query_begin(r->db, a->sql);
+	if (query.rc == SQLITE_OK) {
+		sqlite3_bind_text(query.st, 1, q->set, -1, SQLITE_STATIC);
+		sqlite3_bind_text(query.st, 2, q->hash, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(query.st, 3, q->since);
+		sqlite3_bind_int64(query.st, 4,
+		    q->until != 0 ? q->until : INT64_MAX);
+		/* not in the statement that counts, which does not mind */
+		sqlite3_bind_int(query.st, 5, q->differing);
+		sqlite3_bind_int(query.st, 6, q->labelled);
+		sqlite3_bind_int64(query.st, 7,
+		    q->limit != 0 ? (int64_t)q->limit : 1000);
 	}
-	return rc;
+	while (rc == 0 && query_row(&query))
+		rc = a->read(a, query.st);
+	released = reader_release(s, r, query_end(&query), rc == 0 ? err : NULL);
+	return rc != 0 ? rc : released;
+}
+
+static int
+read_row(const struct asking *a, sqlite3_stmt *st)
+{
+	const void *message = sqlite3_column_blob(st, 7);
+	struct shadow_row row = {
+		.said = { text_of(st, 0), text_of(st, 1),
+		    sqlite3_column_int(st, 2), sqlite3_column_int(st, 3),
+		    sqlite3_column_double(st, 4) },
+		.id = text_of(st, 5),
+		.mail_from = text_of(st, 6),
+		.time = sqlite3_column_int64(st, 8),
+		.score = sqlite3_column_double(st, 9),
+		.label = label_of(sqlite3_column_int(st, 10)),
+	};
+
+	if (message != NULL &&
+	    sqlite3_column_bytes(st, 7) == MESSAGE_IDENTITY_BYTES)
+		memcpy(row.message, message, MESSAGE_IDENTITY_BYTES);
+	return a->row(a->context, &row);
 }
 
 int
@@ -169,48 +193,27 @@ store_shadow_search(struct store *s, const struct shadow_query *q,
 	    FROM_SQL " AND (?5=0 OR x.judged<>x.action)"
 	    " AND (?6=0 OR EXISTS(SELECT 1 FROM label WHERE message=v.message))"
 	    " ORDER BY v.time DESC,v.number DESC,s.number LIMIT ?7";
-	struct reader *r;
-	struct query query;
-	int rc = reader_acquire(s, &r, err), code, released;
+	const struct asking a = { .sql = sql, .query = q, .read = read_row,
+		.row = fn, .context = context };
 
-	if (rc != 0)
-		return rc;
-	query = query_begin(r->db, sql);
-	code = query.rc;
-	if (code == SQLITE_OK) {
-		bind_query(query.st, q);
-		sqlite3_bind_int(query.st, 5, q->differing);
-		sqlite3_bind_int(query.st, 6, q->labelled);
-		sqlite3_bind_int64(query.st, 7,
-		    q->limit != 0 ? (int64_t)q->limit : 1000);
-		rc = read_rows(query.st, fn, context, &code);
-	}
-	query_end(&query);
-	released = reader_release(s, r, code, rc == 0 ? err : NULL);
-	return rc != 0 ? rc : released;
+	return ask(s, &a, err);
 }
 
 static int
-read_counts(sqlite3_stmt *st, store_shadow_count_fn *fn, void *context,
-    int *ret_code)
+read_count(const struct asking *a, sqlite3_stmt *st)
 {
-	int rc = 0;
+	const struct shadow_count c = {
+		.set = text_of(st, 0),
+		.hash = text_of(st, 1),
+		.judged = sqlite3_column_int(st, 2),
+		.action = sqlite3_column_int(st, 3),
+		.label = label_of(sqlite3_column_int(st, 4)),
+		.count = sqlite3_column_int64(st, 5),
+		.first = sqlite3_column_int64(st, 6),
+		.last = sqlite3_column_int64(st, 7),
+	};
 
-	while (rc == 0 && (*ret_code = sqlite3_step(st)) == SQLITE_ROW) {
-		struct shadow_count c = {
-			.set = text_of(st, 0),
-			.hash = text_of(st, 1),
-			.judged = sqlite3_column_int(st, 2),
-			.action = sqlite3_column_int(st, 3),
-			.label = label_of(sqlite3_column_int(st, 4)),
-			.count = sqlite3_column_int64(st, 5),
-			.first = sqlite3_column_int64(st, 6),
-			.last = sqlite3_column_int64(st, 7),
-		};
-
-		rc = fn(context, &c);
-	}
-	return rc;
+	return a->count(a->context, &c);
 }
 
 int
@@ -220,19 +223,8 @@ store_shadow_counts(struct store *s, const struct shadow_query *q,
 	static const char sql[] = "SELECT s.name,s.hash,x.judged,x.action,"
 	    LABEL_SQL " AS label,count(*),min(v.time),max(v.time)" FROM_SQL
 	    " GROUP BY 1,2,3,4,5 ORDER BY s.name,s.hash,3,4,5";
-	struct reader *r;
-	struct query query;
-	int rc = reader_acquire(s, &r, err), code, released;
+	const struct asking a = { .sql = sql, .query = q, .read = read_count,
+		.count = fn, .context = context };
 
-	if (rc != 0)
-		return rc;
-	query = query_begin(r->db, sql);
-	code = query.rc;
-	if (code == SQLITE_OK) {
-		bind_query(query.st, q);
-		rc = read_counts(query.st, fn, context, &code);
-	}
-	query_end(&query);
-	released = reader_release(s, r, code, rc == 0 ? err : NULL);
-	return rc != 0 ? rc : released;
+	return ask(s, &a, err);
 }

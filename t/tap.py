@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 SOURCE = os.environ.get("SPAMSCORE_SOURCE", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SPAMSCORE_BUILD", os.path.join(SOURCE, "build"))
@@ -59,8 +60,9 @@ def corpus(name):
     if not os.path.exists(archive):
         return None
     # several tests may unpack at once: the one that is ready first wins
-    scratch = f"{target}.{os.getpid()}"
-    os.makedirs(scratch)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix=name + ".", dir=os.path.dirname(target))
+    os.chmod(scratch, 0o755)
     subprocess.run(["tar", "xJf", archive, "-C", scratch], check=True)
     try:
         os.rename(scratch, target)

@@ -19,6 +19,7 @@ if the test dies: processes live in the namespaces, which stop() empties.
 import email.utils
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,10 @@ DOMAIN = "here.example"
 
 
 def sh(*args, check=True, **kw):
-    return subprocess.run(args, check=check, capture_output=True, text=True, **kw)
+    p = subprocess.run(args, capture_output=True, text=True, check=False, **kw)
+    if check and p.returncode != 0:
+        raise RuntimeError(f"{' '.join(args)}: exit {p.returncode}: {p.stderr.strip()}")
+    return p
 
 
 def wait_for(what, condition, seconds=20):
@@ -50,7 +54,9 @@ class Net:
     """Two namespaces joined by a veth pair."""
 
     def __init__(self):
-        self.tag = f"ss{os.getpid()}"
+        # /run/netns is everybody's, and a test in a pid namespace of its own
+        # is always process 1: a name from the pid would meet another's
+        self.tag = "ss" + secrets.token_hex(4)
         self.server, self.client = self.tag + "s", self.tag + "c"
 
     def __enter__(self):

@@ -4,6 +4,7 @@ half. The guards stand well clear of what is measured; they are there to
 notice a rule that goes wrong, not to be tuned against."""
 import os
 import re
+import tempfile
 import zlib
 
 from shipped import check
@@ -50,7 +51,7 @@ def direct_mail():
     if lore is None:
         return None
     if not os.path.isdir(target):
-        scratch = f"{target}.{os.getpid()}"
+        scratch = tempfile.mkdtemp(prefix="lore-direct.", dir=os.path.dirname(target))
         for label in ("ham", "spam"):
             os.makedirs(os.path.join(scratch, label))
         with open(os.path.join(lore, "ORDER"), "rb") as order, \

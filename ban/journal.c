@@ -79,12 +79,6 @@ ban_journal_rollback(struct ban_journal *j)
 	j->pending = false;
 }
 
-bool
-ban_journal_pending(const struct ban_journal *j)
-{
-	return j->pending;
-}
-
 /* A statement that returns no row. */
 static int
 run(struct ban_journal *j, enum query q, struct error *err)

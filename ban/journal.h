@@ -46,7 +46,6 @@ int ban_journal_reopen(struct ban_journal *j, struct error *ret_note,
 
 int ban_journal_commit(struct ban_journal *j, struct error *err);
 void ban_journal_rollback(struct ban_journal *j);
-bool ban_journal_pending(const struct ban_journal *j);
 /* Moves the log into the file when it has grown; for idle moments. */
 void ban_journal_checkpoint(struct ban_journal *j, bool even_if_small);
 

@@ -472,13 +472,6 @@ ban_table_count(const struct ban_table *t, unsigned set)
 	return t->counts[set];
 }
 
-size_t
-ban_table_bytes(const struct ban_table *t)
-{
-	return t->n_blocks * BLOCK_SLOTS * sizeof(struct ban_slot) +
-	    (t->index_size + t->heap_alloc + t->free_alloc) * sizeof(uint32_t);
-}
-
 struct ban_slot *
 ban_table_next(const struct ban_table *t, uint32_t *cursor, unsigned budget,
     bool *ret_end)

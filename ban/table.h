@@ -89,7 +89,6 @@ void ban_table_shift(struct ban_table *t, int64_t sec);
 struct ban_slot *ban_table_first_due(const struct ban_table *t);
 
 size_t ban_table_count(const struct ban_table *t, unsigned set);
-size_t ban_table_bytes(const struct ban_table *t);
 /* The slot at *cursor or the next behind it, *cursor set behind it; NULL at
  * the end. Starts at 0; bans may come and go between calls. At most budget
  * places are looked at: *cursor moved and NULL with *ret_end false means go on. */

@@ -21,7 +21,7 @@ compile(const struct judge_options *o, const char *dir, unsigned jobs)
 	if (dir == NULL)
 		dir = engine_settings(engine)->compiled_dir;
 	if (dir == NULL) {
-		engine_unref(engine);
+		engine_free(engine);
 		return cli_fail(EX_USAGE,
 		    "needs --dir, or compiled_dir in the configuration");
 	}
@@ -41,7 +41,7 @@ compile(const struct judge_options *o, const char *dir, unsigned jobs)
 		printf("%s: %zu patterns%s, %s\n", c->type, c->patterns,
 		    c->kept ? ", unchanged" : "", c->file);
 	}
-	engine_unref(engine);
+	engine_free(engine);
 	return code;
 }
 

@@ -127,7 +127,7 @@ check_rules(struct host *h)
 		    h->config) : "spamscore lint", "%zu errors: %s", diags.errors,
 		    err.text);
 	if (engine != NULL)
-		engine_unref(engine);
+		engine_free(engine);
 }
 
 int

@@ -94,7 +94,7 @@ check_bases(struct host *h, const char *dir)
 	r = cli_engine_load(&o, false, &diags, &e, &err);
 	if (r == 0) {
 		r = tuned_check(e, h->arena, &diags, &entries, &stale);
-		engine_unref(e);
+		engine_free(e);
 	}
 	if (r != 0) {
 		/* rules that are wrong by themselves are told by lint */

@@ -42,7 +42,7 @@ lint(const struct judge_options *o, bool verbose)
 		r = error_set(&err, -ENOMEM, "out of memory");
 	if (r != -ENOMEM)
 		lint_ban_words(cli_config_path(o), a, &diags);
-	engine_unref(engine);
+	engine_free(engine);
 	buf_init(&out, 512u << 20);
 	diags_format(&diags, verbose ? DIAG_NOTE : DIAG_WARNING, &out);
 	fwrite(out.ptr, 1, out.len, stdout);

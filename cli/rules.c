@@ -157,7 +157,7 @@ slowest(const struct judge_options *o, size_t count, char **names,
 	free(t.nanoseconds);
 	free(t.hits);
 	arena_free(a);
-	engine_unref(engine);
+	engine_free(engine);
 	return code;
 }
 

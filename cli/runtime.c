@@ -289,7 +289,7 @@ runtime_close(struct runtime *rt)
 	if (rt->auth != NULL)
 		auth_context_free(rt->auth);
 	dns_free(rt->dns);
-	engine_unref(rt->engine);
+	engine_free(rt->engine);
 	*rt = (struct runtime){ 0 };
 }
 

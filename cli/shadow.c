@@ -266,7 +266,7 @@ list(const struct state_options *o)
 		code = cli_fail(EX_CONFIG, "%s", l->faults[i]);
 	if (l->count == 0 && l->fault_count == 0 && !o->json)
 		printf("nothing runs as shadow\n");
-	engine_unref(engine);
+	engine_free(engine);
 	return cli_finish(code);
 }
 

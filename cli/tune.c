@@ -226,7 +226,7 @@ lint(void *context, const char *path, struct error *err)
 		return r;
 	r = cli_engine_load_tuned(&l->o->judge, path, &diags, &engine, err);
 	if (r == 0)
-		engine_unref(engine);
+		engine_free(engine);
 	return r;
 }
 

@@ -127,7 +127,7 @@ check_loads(void *context, const char *path, struct error *err)
 	diags_init(&diags, a);
 	r = cli_engine_load_tuned(&o->judge, path, &diags, &e, err);
 	if (r == 0)
-		engine_unref(e);
+		engine_free(e);
 	buf_init(&out, 1 << 20);
 	diags_format(&diags, DIAG_ERROR, &out);
 	fwrite(out.ptr, 1, out.len, stderr);
@@ -589,7 +589,7 @@ tune_release(const struct tune_options *o, const struct release_options *r)
 		    r->what == RELEASE_ADOPT ? adopt(o, r, e, a) :
 		    r->what == RELEASE_ROLLBACK ? rollback(o, r, dir, a) :
 						  history(o, e, dir, a);
-		engine_unref(e);
+		engine_free(e);
 	}
 	arena_free(a);
 	return cli_finish(code);

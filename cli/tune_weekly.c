@@ -67,7 +67,7 @@ judge_last(struct week *w, bool *ret_keep, const char **ret_dir)
 	if (code != EX_OK)
 		return code;
 	code = candidate_judge(w->o, e, w->arena, &c);
-	engine_unref(e);
+	engine_free(e);
 	*ret_dir = c.dir;
 	if (code != EX_OK || !c.present)
 		return code;
@@ -338,7 +338,7 @@ report_address(struct week *w)
 		return NULL;
 	to = engine_settings(e)->tune_report_to;
 	to = to != NULL ? arena_strdup(w->arena, to) : NULL;
-	engine_unref(e);
+	engine_free(e);
 	return to;
 }
 

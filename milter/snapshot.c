@@ -68,7 +68,7 @@ snapshot_free(struct snapshot *s)
 		auth_context_free(s->auth);
 	shared_dns_unref(s->dns);
 	if (s->engine != NULL)
-		engine_unref(s->engine);
+		engine_free(s->engine);
 	milter_settings_done(&s->settings);
 	free(s);
 }

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +14,6 @@
 enum { SETTINGS_ARENA_BYTES = 64 << 20 };
 
 struct engine {
-	atomic_uint refs;
 	struct arena *arena;
 	struct scoring_settings settings;
 	struct ruleset *ruleset;
@@ -223,7 +221,6 @@ engine_load(const struct engine_options *o, struct diags *diags,
 	error_set(err, 0, "out of memory");
 	if (e == NULL)
 		return -ENOMEM;
-	atomic_init(&e->refs, 1);
 	pthread_mutex_init(&e->model_lock, NULL);
 	e->arena = arena_new(SETTINGS_ARENA_BYTES);
 	if (e->arena == NULL || scoring_settings_init(&e->settings, e->arena) != 0)
@@ -255,25 +252,17 @@ engine_load(const struct engine_options *o, struct diags *diags,
 		return 0;
 	}
 fail:
-	engine_unref(e);
+	engine_free(e);
 	return r;
 }
 
-struct engine *
-engine_ref(struct engine *e)
-{
-	atomic_fetch_add(&e->refs, 1);
-	return e;
-}
-
 void
-engine_unref(struct engine *e)
+engine_free(struct engine *e)
 {
-	if (e == NULL || atomic_fetch_sub(&e->refs, 1) != 1)
+	if (e == NULL)
 		return;
 	shadow_list_done(&e->shadows);
-	if (e->ruleset != NULL)
-		ruleset_unref(e->ruleset);
+	ruleset_free(e->ruleset);
 	if (e->model != NULL)
 		model_unref(e->model);
 	scoring_settings_done(&e->settings);

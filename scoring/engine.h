@@ -3,8 +3,8 @@
  * three steps (gather, judge, explain) run in order over one message.
  *
  * The daemon, the command and the tuner all judge through here. An engine is
- * reference-counted and safe for any number of threads; a message keeps the
- * one it began with.
+ * safe for any number of threads and has one owner, who frees it when no
+ * message uses it any more (milter/snapshot.h counts those).
  */
 #ifndef SCORING_ENGINE_H
 #define SCORING_ENGINE_H
@@ -55,8 +55,7 @@ const char *engine_default_rules_dir(void);
 /* All errors go to diags. 0, -EINVAL, -ENOMEM, -errno. */
 int engine_load(const struct engine_options *o, struct diags *diags,
     struct engine **ret_engine, struct error *err);
-struct engine *engine_ref(struct engine *e);
-void engine_unref(struct engine *e);
+void engine_free(struct engine *e);
 
 const struct scoring_settings *engine_settings(const struct engine *e);
 const struct ruleset *engine_ruleset(const struct engine *e);

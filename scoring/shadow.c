@@ -192,7 +192,7 @@ shadow_free(struct shadow *s)
 	if (s == NULL)
 		return;
 	if (s->ruleset != NULL)
-		ruleset_unref(s->ruleset);
+		ruleset_free(s->ruleset);
 	arena_free(s->arena); /* s lives in it */
 }
 

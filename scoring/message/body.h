@@ -71,8 +71,6 @@ struct part {
 int body_parts(struct message *m, struct part **ret_root);
 /* The last field of that name, decoded; ptr NULL: none. */
 struct span part_header(struct part *p, const char *name);
-/* The n-th field of that name in this part, or NULL. */
-struct field *part_field(const struct part *p, const char *name, size_t n);
 /* Transfer encoding undone; empty for what is no leaf. */
 int part_decoded(struct part *p, struct span *ret_bytes);
 /* What SpamAssassin notes of the MIME structure while reading it */

@@ -263,17 +263,6 @@ part_header(struct part *p, const char *name)
 	return (struct span){ NULL, 0 };
 }
 
-struct field *
-part_field(const struct part *p, const char *name, size_t n)
-{
-	struct span want = span_cstr(name);
-
-	for (size_t i = 0; i < p->field_count; i++)
-		if (span_ieq(p->fields[i].name, want) && n-- == 0)
-			return &p->fields[i];
-	return NULL;
-}
-
 /* Lines of more than BODY_LINE_BYTES are cut into pieces. */
 static int
 cut_lines(struct arena *a, struct span *body)

@@ -98,7 +98,6 @@ struct run_scratch {
 struct domains;
 
 struct ruleset {
-	atomic_uint refs;
 	struct arena *arena;
 	struct rule_def **rules;
 	size_t rule_count;

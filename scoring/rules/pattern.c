@@ -33,7 +33,7 @@ struct pattern {
 	struct pattern_pool *pool;
 	struct span text; /* PCRE2's language */
 	size_t index;
-	pcre2_code *code; /* NULL until it is needed, when unchecked */
+	pcre2_code *code;
 	struct wide *wide; /* instead of code, when that is too small */
 	pcre2_code *fast;  /* with machine code; a copy, since others may be
 			      reading code meanwhile. Set before the state */
@@ -132,12 +132,6 @@ pattern_pool_count(const struct pattern_pool *p)
 	return p->count;
 }
 
-struct pattern *
-pattern_pool_get(const struct pattern_pool *p, size_t index)
-{
-	return p->patterns[index];
-}
-
 struct span
 pattern_text(const struct pattern *p)
 {
@@ -179,8 +173,8 @@ compile(struct pattern_pool *pool, struct pattern *p, struct error *err)
 	    (int)(text.len - at < 24 ? text.len - at : 24), text.ptr + at);
 }
 
-static int
-add(struct pattern_pool *pool, struct span perl, bool check,
+int
+pattern_add(struct pattern_pool *pool, struct span perl,
     struct pattern **ret_pattern, struct error *err)
 {
 	struct pattern *p;
@@ -207,7 +201,7 @@ add(struct pattern_pool *pool, struct span perl, bool check,
 	if (p == NULL || (p->text = arena_span(pool->arena, buf_span(&b))).ptr ==
 	    NULL)
 		r = -ENOMEM;
-	else if (check)
+	else
 		r = compile(pool, p, err);
 	buf_done(&b);
 	if (r != 0)
@@ -236,20 +230,6 @@ add(struct pattern_pool *pool, struct span perl, bool check,
 	pool->patterns[pool->count++] = p;
 	*ret_pattern = p;
 	return 0;
-}
-
-int
-pattern_add(struct pattern_pool *pool, struct span perl,
-    struct pattern **ret_pattern, struct error *err)
-{
-	return add(pool, perl, true, ret_pattern, err);
-}
-
-int
-pattern_add_unchecked(struct pattern_pool *pool, struct span perl,
-    struct pattern **ret_pattern)
-{
-	return add(pool, perl, false, ret_pattern, NULL);
 }
 
 int

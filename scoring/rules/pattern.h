@@ -36,7 +36,6 @@ enum {
 struct pattern_pool *pattern_pool_new(struct arena *a); /* NULL: no memory */
 void pattern_pool_free(struct pattern_pool *p);
 size_t pattern_pool_count(const struct pattern_pool *p);
-struct pattern *pattern_pool_get(const struct pattern_pool *p, size_t index);
 
 /* Takes "/text/mods", "m{text}mods" apart as SpamAssassin does. The result
  * is "(?mods)text" in *ret_text. NULL, or what is wrong (static). */
@@ -47,10 +46,6 @@ void pattern_translate(struct span perl, struct buf *out);
 /* Adds a bare Perl pattern. 0; -EINVAL with the reason in err; -ENOMEM. */
 int pattern_add(struct pattern_pool *pool, struct span perl,
     struct pattern **ret_pattern, struct error *err);
-/* As pattern_add() without compiling: the text was checked before (its hash
- * is that of a compiled set). */
-int pattern_add_unchecked(struct pattern_pool *pool, struct span perl,
-    struct pattern **ret_pattern);
 
 /* A pattern of one message, outside the list of the pool. 0, -EINVAL, -ENOMEM */
 int pattern_new_alone(struct pattern_pool *pool, struct span perl,

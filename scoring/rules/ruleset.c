@@ -8,11 +8,14 @@
 #include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
-static void
+void
 ruleset_free(struct ruleset *rs)
 {
-	struct run_scratch *s = rs->scratch;
+	struct run_scratch *s;
 
+	if (rs == NULL)
+		return;
+	s = rs->scratch;
 	while (s != NULL) {
 		struct run_scratch *next = s->next;
 
@@ -45,7 +48,6 @@ ruleset_new(void)
 		return NULL;
 	}
 	rs->arena = a;
-	atomic_init(&rs->refs, 1);
 	strmap_init(&rs->names, a);
 	/* the distribution's file, else the one built into libpsl */
 	rs->psl = psl_latest(NULL);
@@ -236,21 +238,6 @@ ruleset_load(const struct ruleset_options *options, struct diags *diags,
 	open_targets(&l);
 	*ret_ruleset = l.rs;
 	return 0;
-}
-
-struct ruleset *
-ruleset_ref(struct ruleset *rs)
-{
-	atomic_fetch_add_explicit(&rs->refs, 1, memory_order_relaxed);
-	return rs;
-}
-
-void
-ruleset_unref(struct ruleset *rs)
-{
-	if (rs != NULL && atomic_fetch_sub_explicit(&rs->refs, 1,
-			      memory_order_acq_rel) == 1)
-		ruleset_free(rs);
 }
 
 size_t

@@ -4,10 +4,10 @@
  *
  * Loading reports every error with file and line and fails as a whole only
  * when there is one (or when memory ends); the caller keeps the old set. A
- * ruleset is reference-counted and safe for any number of threads. A run is
- * pure: message, envelope, relays, evidence in; results out. Work is counted
- * in PCRE2 match steps against settings' match_limit and message_steps; what
- * did not finish is unknown, never false.
+ * ruleset is safe for any number of threads. A run is pure: message, envelope,
+ * relays, evidence in; results out. Work is counted in PCRE2 match steps
+ * against settings' match_limit and message_steps; what did not finish is
+ * unknown, never false.
  *
  * Language: Mail::SpamAssassin::Conf, version 4. See DEPARTURES.md.
  */
@@ -57,8 +57,7 @@ struct ruleset_options {
  * all could be loaded); -ENOMEM. */
 int ruleset_load(const struct ruleset_options *options, struct diags *diags,
     struct ruleset **ret_ruleset, struct error *err);
-struct ruleset *ruleset_ref(struct ruleset *rs);
-void ruleset_unref(struct ruleset *rs);
+void ruleset_free(struct ruleset *rs); /* NULL is allowed */
 
 struct rule {
 	const char *name;

@@ -151,7 +151,7 @@ main(int argc, char **argv)
 		fprintf(stderr, " %s %.3f", phase_names[i],
 		    (double)phases[i] / 1e9);
 	fprintf(stderr, "\ncpu %.3f\n", start);
-	ruleset_unref(g.rs);
+	ruleset_free(g.rs);
 	scoring_settings_done(&g.settings);
 	arena_free(g.arena);
 	arena_free(a);

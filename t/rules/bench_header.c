@@ -66,7 +66,7 @@ main(int argc, char **argv)
 	struct rig g;
 
 	rig_load(&g, "", false);
-	ruleset_unref(g.rs);
+	ruleset_free(g.rs);
 	g.rs = NULL;
 	if (ruleset_load(&o, &g.diags, &g.rs, &g.err) != 0)
 		return printf("cannot load %s\n", path), 1;

@@ -12,7 +12,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rig g;
 
 	rig_load(&g, "", false);
-	ruleset_unref(g.rs);
+	ruleset_free(g.rs);
 	g.rs = NULL;
 	o.text = span_of((const char *)data, size);
 	if (o.text.ptr != NULL &&

@@ -80,7 +80,7 @@ rig_result(struct rig *g, const char *name)
 static inline void
 rig_done(struct rig *g)
 {
-	ruleset_unref(g->rs);
+	ruleset_free(g->rs);
 	scoring_settings_done(&g->settings);
 	arena_free(g->arena);
 }

@@ -167,7 +167,7 @@ main(void)
 	if (mkdtemp(dir) == NULL)
 		return tap_skip_all("cannot make a directory");
 	rig_load(&g, "", false);
-	ruleset_unref(g.rs);
+	ruleset_free(g.rs);
 	g.rs = NULL;
 	plain = load(&g, NULL);
 	tap_ok(plain != NULL, "rules load");
@@ -184,7 +184,7 @@ main(void)
 	fast = load(&g, dir);
 	tap_is_int((long long)g.diags.notes, 0, "all databases are used");
 	tap_ok(same_hits(&g, plain, fast), "the same hits");
-	ruleset_unref(fast);
+	ruleset_free(fast);
 	ruleset_compile(plain, dir, 1, list);
 	for (size_t i = 0; i < RULESET_COMPILED_KINDS; i++)
 		kept += list[i].kept;
@@ -196,7 +196,7 @@ main(void)
 		fast = load(&g, dir);
 		tap_ok(g.diags.notes == RULESET_COMPILED_KINDS && same_hits(&g, plain, fast),
 		    "byte %ld changed: not used, the same hits", at);
-		ruleset_unref(fast);
+		ruleset_free(fast);
 		damage(dir, at, false);
 	}
 	damage(dir, 300, true);
@@ -204,15 +204,15 @@ main(void)
 	fast = load(&g, dir);
 	tap_ok(g.diags.notes == RULESET_COMPILED_KINDS && same_hits(&g, plain, fast),
 	    "cut short: not used");
-	ruleset_unref(fast);
+	ruleset_free(fast);
 	ruleset_compile(plain, dir, 2, list);
 	tap_ok(list[0].result == 0 && !list[0].kept, "compiled again");
 	clear(dir);
 	g.diags.notes = 0;
 	fast = load(&g, dir);
 	tap_ok(g.diags.notes == RULESET_COMPILED_KINDS && same_hits(&g, plain, fast), "not there");
-	ruleset_unref(fast);
-	ruleset_unref(plain);
+	ruleset_free(fast);
+	ruleset_free(plain);
 	g.rs = NULL;
 	rmdir(dir);
 	ruleset_compile(g.rs = load(&g, NULL), dir, 1, list);

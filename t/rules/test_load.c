@@ -215,7 +215,7 @@ test_settings(void)
 	tap_is_double(s.tag_score, 6, "settings go to their rooms");
 	tap_is_int((long long)s.trusted_networks.count, 1, "networks too");
 	tap_ok(d.errors == 1 && d.first->line == 4, "a bad one is an error");
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	scoring_settings_done(&s);
 	arena_free(a);
 }
@@ -238,7 +238,7 @@ test_hostile_files(void)
 	buf_add_str(&b, "header M30000 Subject =~ /x/\n");
 	o.text = buf_span(&b);
 	tap_is_int(ruleset_load(&o, &d, &rs, &err), 0, "a chain of 30,000 metas");
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	buf_reset(&b);
 	buf_add_str(&b, "meta A ");
 	for (int i = 0; i < 100000; i++)
@@ -258,7 +258,7 @@ test_hostile_files(void)
 	o.text = buf_span(&b);
 	tap_is_int(ruleset_load(&o, &d, &rs, &err), 0,
 	    "350,000 definitions of one rule");
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	buf_done(&b);
 	arena_free(a);
 }

@@ -252,7 +252,7 @@ main(void)
 	test_bounds(s);
 	store_close(s);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ruleset_unref(ruleset);
+	ruleset_free(ruleset);
 	arena_free(arena);
 	return system(command) != 0 || tap_done();
 }

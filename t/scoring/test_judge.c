@@ -154,7 +154,7 @@ main(void)
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		check_row(&f, &rows[i]);
-	ruleset_unref(f.ruleset);
+	ruleset_free(f.ruleset);
 	arena_free(f.arena);
 	return tap_done();
 }

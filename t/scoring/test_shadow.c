@@ -202,8 +202,8 @@ test_equals_real(struct fixture *f, size_t k, bool candidate)
 	tap_ok(seen > 0 && wrong == 0, "set %zu as %s: as if in force, %u verdicts",
 	    k, candidate ? "candidate" : "shadow", seen);
 	shadow_free(s);
-	ruleset_unref(rs);
-	ruleset_unref(real);
+	ruleset_free(rs);
+	ruleset_free(real);
 	f->settings = base;
 }
 
@@ -400,7 +400,7 @@ main(void)
 	for (size_t i = 0; i < sizeof(bad_rows) / sizeof(bad_rows[0]); i++)
 		test_bad(&f, &bad_rows[i]);
 	test_list(&f);
-	ruleset_unref(f.ruleset);
+	ruleset_free(f.ruleset);
 	arena_free(f.arena);
 	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
 	return system(command) == 0 ? tap_done() : 1;

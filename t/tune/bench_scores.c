@@ -109,6 +109,6 @@ main(void)
 	free(rules);
 	free(scores);
 	tune_set_done(&s);
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	return tap_done();
 }

@@ -189,6 +189,6 @@ main(void)
 	test_sketch();
 	test_campaigns();
 	test_ages();
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	return tap_done();
 }

@@ -222,6 +222,6 @@ main(void)
 	test_limits();
 	test_wrong_labels();
 	test_too_little();
-	ruleset_unref(rs);
+	ruleset_free(rs);
 	return tap_done();
 }

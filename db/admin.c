@@ -17,7 +17,7 @@ enum { MAX_COLUMNS = 20, MAX_LINE = 8 << 20 };
 static const char *const tables[] = { "reputation", "greylist", "verdict",
 	"verdict_address", "label", "label_identity", "learning",
 	"correspondent", "lesson", "lesson_gone", "lesson_folded",
-	"shadow_set", "shadow", NULL };
+	"shadow_set", "shadow", "message_sample", NULL };
 
 static int
 open_file(const char *path, sqlite3 **ret_db, struct error *err)
@@ -181,6 +181,21 @@ export_table(sqlite3 *db, const char *table, FILE *out)
 	return rc != 0 ? rc : code == SQLITE_OK ? 0 : -EBADMSG;
 }
 
+/* What would be written out is of this version, or nobody could read it in.
+ * A file too damaged to say is taken for one. */
+static int
+check_version(const char *path, sqlite3 *db, struct error *err)
+{
+	struct query q = query_begin(db, "PRAGMA user_version");
+	int version = query_row(&q) ? sqlite3_column_int(q.st, 0) :
+	    schema_version;
+
+	query_end(&q);
+	return version == schema_version ? 0 : error_set(err, -EINVAL,
+	    "\"%s\" is of version %d, not %d: the daemon, or any command that "
+	    "writes, brings up an older one", path, version, schema_version);
+}
+
 int
 store_export(const char *path, FILE *out, struct error *err)
 {
@@ -190,6 +205,11 @@ store_export(const char *path, FILE *out, struct error *err)
 
 	if (rc != 0)
 		return rc;
+	rc = check_version(path, db, err);
+	if (rc != 0) {
+		sqlite3_close(db);
+		return rc;
+	}
 	/* one snapshot of all tables */
 	sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
 	rc = write_line(out, json_pack("{s:i}", "spamscore_db", schema_version));

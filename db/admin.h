@@ -20,7 +20,7 @@ int store_check(const char *path, store_check_fn *fn, void *context,
 /* A complete copy at `to`, which appears at once or not at all; mode 0600. */
 int store_backup(const char *path, const char *to, struct error *err);
 /* -EBADMSG: a damaged file; what could be read is written, and the text
- * names the tables that are not whole. */
+ * names the tables that are not whole. -EINVAL: of another version. */
 int store_export(const char *path, FILE *out, struct error *err);
 /* Rows replace those of the same key. -EINVAL names the line. */
 int store_import(struct store *s, FILE *in, size_t *ret_rows,

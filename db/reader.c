@@ -81,6 +81,9 @@ read_failed(struct store *s, int code, struct error *err, const char *detail)
 {
 	enum fault f = fault_of(code, NULL);
 
+	if ((code & 0xFF) == SQLITE_SCHEMA)
+		detail = "it is of another version; the daemon, or any command "
+		    "that writes, brings up an older one";
 	if (f == FAULT_CORRUPT && s->mode == STORE_WRITE) {
 		/* the writer says it, with the name the file gets */
 		tell_writer(s, false, true);

@@ -1,11 +1,9 @@
 /* What shadows said: kept beside verdicts, counted by label, erased and
- * expired with them; a database of the version before takes it up. */
+ * expired with them. */
 #include <errno.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "db/schema.h"
 #include "db/shadow.h"
 #include "t/tap.h"
 
@@ -221,33 +219,6 @@ test_expiry(void)
 	tap_is_int(rows_in("verdict"), 1, "the young verdict stays");
 }
 
-static void
-test_migration(void)
-{
-	char bak[160];
-	struct stat st;
-	sqlite3 *db;
-
-	store_close(store);
-	store = NULL;
-	unlink(path);
-	if (sqlite3_open(path, &db) != SQLITE_OK)
-		abort();
-	for (int v = 0; v < 3; v++)
-		if (sqlite3_exec(db, schema_steps[v], NULL, NULL, NULL) != SQLITE_OK)
-			abort();
-	sqlite3_exec(db, "PRAGMA user_version=3;INSERT INTO verdict VALUES(7,'old',"
-	    "1700000000,0,1.5,'','',zeroblob(16),zeroblob(0),0,0,100,zeroblob(0))",
-	    NULL, NULL, NULL);
-	sqlite3_close(db);
-	reopen();
-	said("old", "candidate", HASH_A, 0, 1, 6);
-	search("a database of the version before is taken up",
-	    (struct shadow_query){ .set = NULL }, "old:candidate:0>1:0");
-	snprintf(bak, sizeof(bak), "%s.v3.bak", path);
-	tap_ok(stat(bak, &st) == 0, "after a copy");
-}
-
 int
 main(void)
 {
@@ -262,7 +233,6 @@ main(void)
 	test_again();
 	test_erase();
 	test_expiry();
-	test_migration();
 	store_close(store);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) == 0 ? tap_done() : 1;

@@ -19,6 +19,8 @@
 #include "base/netaddr.h"
 #include "db/log.h"
 
+#define LABEL_AUTO "auto" /* the source of what the filter teaches itself */
+
 enum label_class { LABEL_NONE, LABEL_HAM, LABEL_SPAM };
 
 struct label_request {
@@ -112,7 +114,7 @@ int store_lessons_fold(struct store *s, int64_t event, struct error *err);
 int store_lessons_adopt(struct store *s, int64_t event, struct error *err);
 
 /*
- * A lesson that the filter gives itself, queued; source "auto". Nothing
+ * A lesson that the filter gives itself, queued; source LABEL_AUTO. Nothing
  * happens when the message has a lesson already, or when one of the bounds
  * would be passed. A person's label replaces it, forgetting it takes it back.
  */

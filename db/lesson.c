@@ -139,7 +139,7 @@ int
 lesson_is_auto(sqlite3 *db, const struct label_request *r, bool *ret_auto)
 {
 	struct query q = query_begin(db, "SELECT 1 FROM lesson"
-	    " WHERE message=?1 AND source='" LESSON_AUTO "'");
+	    " WHERE message=?1 AND source='" LABEL_AUTO "'");
 
 	if (q.rc == SQLITE_OK)
 		sqlite3_bind_blob(q.st, 1, r->message, MESSAGE_IDENTITY_BYTES,
@@ -367,7 +367,7 @@ static int
 within_hour(sqlite3 *db, const struct lesson_auto *l, bool *ret_within)
 {
 	struct query q = query_begin(db, "SELECT count(*) FROM lesson"
-	    " WHERE source='" LESSON_AUTO "' AND time>?1");
+	    " WHERE source='" LABEL_AUTO "' AND time>?1");
 
 	if (q.rc == SQLITE_OK)
 		sqlite3_bind_int64(q.st, 1, l->now - 3600);
@@ -381,8 +381,8 @@ static int
 within_bounds(sqlite3 *db, const struct lesson_auto *l, bool *ret_within)
 {
 	struct query q = query_begin(db, "SELECT"
-	    " coalesce(sum(source<>'" LESSON_AUTO "' AND spam=?1),0),"
-	    " coalesce(sum(source='" LESSON_AUTO "' AND spam=?1),0),"
+	    " coalesce(sum(source<>'" LABEL_AUTO "' AND spam=?1),0),"
+	    " coalesce(sum(source='" LABEL_AUTO "' AND spam=?1),0),"
 	    " coalesce(sum(spam<>?1),0) FROM lesson");
 
 	*ret_within = false;
@@ -423,11 +423,11 @@ lesson_apply(struct writer *w, const struct op *op)
 		rc = within_bounds(w->db, &l, &within);
 	if (rc == SQLITE_OK && within) {
 		rc = insert_lesson(w->db, &(struct row){ l.message, l.spam,
-			l.weight, l.now, LESSON_AUTO,
+			l.weight, l.now, LABEL_AUTO,
 			(const unsigned char *)op->key + sizeof(l),
 			op->key_len - sizeof(l) });
 		if (rc == SQLITE_OK)
-			rc = learning_note(w->db, LESSON_AUTO, l.now);
+			rc = learning_note(w->db, LABEL_AUTO, l.now);
 	}
 	return rc;
 }

@@ -6,8 +6,6 @@
 
 #include "db/labels.h"
 
-#define LESSON_AUTO "auto" /* the source of what the filter teaches itself */
-
 enum { LESSON_MAX_SAMPLE = 64 * 1024 };
 
 /* The stored form back into out, which has LESSON_MAX_SAMPLE bytes; false:

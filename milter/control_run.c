@@ -92,8 +92,8 @@ run_learn(const struct control_context *c, const json_t *request,
 	if (c->label_weight != NULL)
 		r.weight = c->label_weight(c->weight_context, r.user);
 	/* the filter's own; nobody else may count among it */
-	if (strcmp(r.source, FEEDBACK_AUTO) == 0)
-		return failure(EX_DATAERR, "the source \"" FEEDBACK_AUTO
+	if (strcmp(r.source, LABEL_AUTO) == 0)
+		return failure(EX_DATAERR, "the source \"" LABEL_AUTO
 		    "\" is the filter's own");
 	r.class = (enum label_class)k;
 	rc = feedback_learn(c->store, &r, &result, &err);

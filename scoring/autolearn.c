@@ -11,21 +11,6 @@ static const double PART_POINTS = 3, OBJECTION = 1;
  * they are not asked again. */
 static const double SLACK = 6;
 
-/* What the verdict had without model and reputation */
-static double
-own_score(const struct verdict *v, double *ret_learned)
-{
-	double sum = v->score, learned = 0;
-
-	for (size_t i = 0; i < v->hit_count; i++)
-		if (strcmp(v->hits[i].type, "learned") == 0)
-			learned += v->hits[i].score;
-	for (size_t i = 0; i < v->reputation_count; i++)
-		sum -= v->reputation[i].score;
-	*ret_learned = learned;
-	return sum - learned;
-}
-
 static bool
 is_one_of(const char *type, const char *const *types)
 {
@@ -74,18 +59,9 @@ autolearn_judge(const struct judge_input *in, const struct verdict *v,
 {
 	const struct scoring_settings *s = in->settings;
 	struct autolearn a = { .class = LABEL_NONE };
-	int score_set = in->evidence->dns.state == CHECK_NOT_RUN ? 0 : 1;
-	struct rule_input rules = {
-		.settings = s,
-		.message = in->message,
-		.envelope = in->envelope,
-		.relays = in->relays,
-		.evidence = in->evidence,
-		.arena = in->arena,
-		.score_set = score_set,
-		.learned = -1,
-	};
-	double learned, low = 0, high = 0, own = own_score(v, &learned);
+	struct rule_input rules = judge_rule_input(in, -1);
+	double learned, low = 0, high = 0;
+	double own = v->score - verdict_opinions(v, &learned);
 	struct rule_run run;
 
 	*ret_autolearn = a;
@@ -100,7 +76,7 @@ autolearn_judge(const struct judge_input *in, const struct verdict *v,
 		return 0;
 	if (ruleset_run(in->ruleset, &rules, &run) != 0)
 		return -ENOMEM;
-	points_add(in, &run, score_set, &a, &low, &high);
+	points_add(in, &run, rules.score_set, &a, &low, &high);
 	if (run.budget_spent)
 		a.why = "the rules did not finish";
 	else if (a.score + high < s->auto_learn_ham)

@@ -1,16 +1,7 @@
-#include <math.h>
 #include <string.h>
 
 #include "scoring/decide.h"
 #include "scoring/judge.h"
-
-double
-points_round(double p)
-{
-	double r = round(p * 1000.0) / 1000.0;
-
-	return r == 0 ? 0 : r; /* never -0 */
-}
 
 /* "user@" is that user at any domain, "@domain" a domain, else an address */
 static bool

@@ -6,6 +6,8 @@
 #ifndef SCORING_DECIDE_H
 #define SCORING_DECIDE_H
 
+#include <math.h>
+
 #include "scoring/envelope.h"
 #include "scoring/evidence.h"
 #include "scoring/settings.h"
@@ -20,7 +22,13 @@ struct deciding {
 };
 
 /* To 0.001, never -0 */
-double points_round(double p);
+static inline double
+points_round(double p)
+{
+	double r = round(p * 1000.0) / 1000.0;
+
+	return r == 0 ? 0 : r;
+}
 
 /* single_rejects is the caller's, false at first. */
 void deciding_init(struct deciding *d, const struct scoring_settings *s,

@@ -41,8 +41,6 @@ struct feedback_verdict {
 int feedback_log(struct store *s, const struct feedback_verdict *v,
     struct arena *a);
 
-#define FEEDBACK_AUTO "auto" /* the source of what the filter teaches itself */
-
 struct feedback_request {
 	struct span raw;	/* the message; len 0: by verdict_id */
 	const char *verdict_id; /* NULL: by raw */

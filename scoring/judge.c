@@ -283,6 +283,22 @@ act(const struct judge_input *in, bool single, struct verdict *v)
 	return 0;
 }
 
+struct rule_input
+judge_rule_input(const struct judge_input *in, double learned)
+{
+	return (struct rule_input){
+		.settings = in->settings,
+		.message = in->message,
+		.envelope = in->envelope,
+		.relays = in->relays,
+		.evidence = in->evidence,
+		.arena = in->arena,
+		.score_set = (in->evidence->dns.state != CHECK_NOT_RUN ? 1 : 0) +
+		    (learned >= 0 ? 2 : 0),
+		.learned = learned,
+	};
+}
+
 int
 judge(const struct judge_input *in, struct verdict **ret_verdict,
     struct error *err)
@@ -293,7 +309,6 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 	struct model_prediction prediction = { .active = false };
 	struct rule_input rule_input;
 	struct rule_run run;
-	int score_set;
 	bool single = false;
 
 	if (v == NULL)
@@ -308,21 +323,10 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 		    .delivered = in->envelope->source != ENVELOPE_SMTP },
 		5, in->arena, &prediction) != 0)
 		goto no_memory;
-	score_set = (in->evidence->dns.state == CHECK_NOT_RUN ? 0 : 1) +
-	    (prediction.active ? 2 : 0);
-	rule_input = (struct rule_input){
-		.settings = in->settings,
-		.message = in->message,
-		.envelope = in->envelope,
-		.relays = in->relays,
-		.evidence = in->evidence,
-		.arena = in->arena,
-		.score_set = score_set,
-		.learned = prediction.active ?
-		    1 / (1 + exp(-prediction.log_odds)) : -1,
-	};
+	rule_input = judge_rule_input(in, prediction.active ?
+	    1 / (1 + exp(-prediction.log_odds)) : -1);
 	if (ruleset_run(in->ruleset, &rule_input, &run) != 0 ||
-	    rules_add(in, &run, score_set, v, &single) != 0 ||
+	    rules_add(in, &run, rule_input.score_set, v, &single) != 0 ||
 	    (in->model != NULL && learned_add(in, &prediction, v) != 0) ||
 	    reputation_judge(in->settings, in->evidence, in->arena,
 		&v->reputation, &v->reputation_count) != 0)
@@ -333,7 +337,7 @@ judge(const struct judge_input *in, struct verdict **ret_verdict,
 		in->settings->tempfail_score, in->settings->reject_score };
 	v->truncated = (in->message->faults & MESSAGE_TRUNCATED) != 0;
 	v->steps = run.steps;
-	v->score_set = score_set;
+	v->score_set = rule_input.score_set;
 	v->results = run.results;
 	v->learned = rule_input.learned;
 	sum_up(v);

@@ -42,6 +42,11 @@ struct judge_input {
 int judge(const struct judge_input *in, struct verdict **ret_verdict,
     struct error *err);
 
+/* What rules are told of the message; learned: the model's probability of
+ * spam, < 0: there is none. */
+struct rule_input judge_rule_input(const struct judge_input *in,
+    double learned);
+
 /* The additive log-odds term of reputation; pure. Terms go to the arena. */
 int reputation_judge(const struct scoring_settings *settings,
     const struct evidence *e, struct arena *a,
@@ -53,6 +58,9 @@ bool reputation_dnswl(const struct evidence *e);
  * with a confirmed good record of their own, and what DNSWL lists. */
 bool reputation_excuses_greylist(const struct evidence *e,
     const char **ret_why);
+/* The points that are opinions: reputation's and the model's, the latter also
+ * by itself (NULL: not wanted). */
+double verdict_opinions(const struct verdict *v, double *ret_learned);
 /* How the filter's own verdict counts in the sender's reputation: 0.2 of a
  * person's label at most, only far from tag_score, and only by what the
  * other tests said, never on the strength of reputation itself. One of the

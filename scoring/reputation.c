@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "scoring/decide.h"
 #include "scoring/judge.h"
 
 /* Who speaks first, and how much of good credit its kind can carry: a domain
@@ -53,14 +54,6 @@ static const struct {
 #define VERDICT_WEIGHT 0.2
 #define VERDICT_HAM_BELOW 0.2 /* of tag_score */
 #define VERDICT_SPAM_ABOVE 2.0
-
-static double
-points_round(double p)
-{
-	double r = round(p * 1000.0) / 1000.0;
-
-	return r == 0 ? 0 : r;
-}
 
 static double
 log_odds(const struct reputation_row *r)
@@ -163,24 +156,34 @@ reputation_judge(const struct scoring_settings *settings,
 	return 0;
 }
 
+double
+verdict_opinions(const struct verdict *v, double *ret_learned)
+{
+	double learned = 0, reputation = 0;
+
+	for (size_t i = 0; i < v->hit_count; i++)
+		if (strcmp(v->hits[i].type, "learned") == 0)
+			learned += v->hits[i].score;
+	for (size_t i = 0; i < v->reputation_count; i++)
+		reputation += v->reputation[i].score;
+	if (ret_learned != NULL)
+		*ret_learned = learned;
+	return learned + reputation;
+}
+
 void
 reputation_weigh(const struct verdict *v, double *ret_ham, double *ret_spam)
 {
-	double own = 0, tag = v->thresholds.tag;
+	/* both would confirm themselves */
+	double opinions = verdict_opinions(v, NULL), tag = v->thresholds.tag;
 
 	*ret_ham = *ret_spam = 0;
-	/* nor on that of the learned model: both would confirm themselves */
-	for (size_t i = 0; i < v->reputation_count; i++)
-		own += v->reputation[i].score;
-	for (size_t i = 0; i < v->hit_count; i++)
-		if (strcmp(v->hits[i].type, "learned") == 0)
-			own += v->hits[i].score;
 	if (tag <= 0)
 		return;
 	/* whatever an open test would have said */
-	if (v->score_high - own <= tag * VERDICT_HAM_BELOW)
+	if (v->score_high - opinions <= tag * VERDICT_HAM_BELOW)
 		*ret_ham = VERDICT_WEIGHT;
-	else if (v->score_low - own >= tag * VERDICT_SPAM_ABOVE)
+	else if (v->score_low - opinions >= tag * VERDICT_SPAM_ABOVE)
 		*ret_spam = VERDICT_WEIGHT;
 }
 

@@ -281,19 +281,11 @@ static int
 tally_own_rules(const struct shadow *s, const struct judge_input *in,
     const struct verdict *v, struct tallying *t, const char **ret_fault)
 {
-	struct rule_input rule_input = {
-		.settings = &s->settings,
-		.message = in->message,
-		.envelope = in->envelope,
-		.relays = in->relays,
-		.evidence = in->evidence,
-		.arena = in->arena,
-		.score_set = v->score_set,
-		.learned = v->learned,
-		.known = v->results,
-	};
+	struct rule_input rule_input = judge_rule_input(in, v->learned);
 	struct rule_run run;
 
+	rule_input.settings = &s->settings;
+	rule_input.known = v->results;
 	if (ruleset_run(s->ruleset, &rule_input, &run) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < ruleset_count(s->ruleset); i++) {

@@ -216,7 +216,7 @@ test_bounds(struct store *s)
 	tap_ok(!say(s, "good", 1001, LABEL_NONE).changed, "once");
 	store_learning_list(s, arena, &list, &n, &err);
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(list[i].source, FEEDBACK_AUTO) == 0)
+		if (strcmp(list[i].source, LABEL_AUTO) == 0)
 			tap_is_int((long)list[i].learned, 100,
 			    "the doctor knows how often");
 }

@@ -5,62 +5,26 @@ what the timer does."""
 import json
 import os
 import random
-import re
 import shutil
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "milter"))
-from milter_peer import BUILD, Daemon, Tap  # noqa: E402
+from configured import (SPAMSCORE, WEEK_CONFIG, WEEK_RULES, Configured, label_week,  # noqa: E402
+                        send_week, spread_mail, wait_week)
+from milter_peer import Tap  # noqa: E402
 
-SPAMSCORE = os.path.abspath(os.path.join(BUILD, "cli", "spamscore"))
-RULES = """header T_ODD Subject =~ /odd/
-score T_ODD 2
-header T_NEWS Subject =~ /news/
-score T_NEWS 6
-header T_BASE Subject =~ /base/
+RULES = WEEK_RULES + """header T_BASE Subject =~ /base/
 score T_BASE 1
 """
 tap = Tap()
 
 
-class Tuned(Daemon):
+class Tuned(Configured):
     def __init__(self, more=""):
-        super().__init__(rules=None)
-        self.tuned = os.path.join(self.directory, "tuned")
-        os.makedirs(os.path.join(self.directory, "rules.d"))
-        os.makedirs(self.tuned)
-        self.write("rules.d/rules.cf", RULES)
-        self.more = more
-        self.write_config("rules_dir %s/rules.d\ntuned_dir %s\nlog_repeat 0\nlabel_rate 0\n"
-                          "reputation_max 0\n"  # all mail comes from one client
-                          "control_socket %s/run/control.sock\n%s" %
-                          (self.directory, self.tuned, self.directory, more))
-
-    def write(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path + ".new", "w", encoding="utf-8") as f:
-            f.write(text)
-        os.rename(path + ".new", path)
-
-    def read(self, name):
-        try:
-            with open(os.path.join(self.directory, name), "rb") as f:
-                return f.read()
-        except FileNotFoundError:
-            return None
-
-    def run(self, *args, code=0):
-        p = subprocess.run([SPAMSCORE, args[0], "--config", self.config_path, *args[1:]],
-                           capture_output=True, timeout=120, check=False)
-        out, err = p.stdout.decode(), p.stderr.decode()
-        if p.returncode != code:
-            tap.ok(False, " ".join(args), "exit %d, want %d" % (p.returncode, code), out, err)
-        return out + err
+        super().__init__(RULES, WEEK_CONFIG + more)
 
     def run_confined(self, *args):
         """As the unit does it: the state is read-only but for tuned_dir."""
@@ -91,50 +55,12 @@ class Tuned(Daemon):
         self.write("tuned/candidate.cf", text)
         return text.encode()
 
-    def ask(self, *requests):
-        out = []
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(60)
-            s.connect(self.directory + "/run/control.sock")
-            f = s.makefile()
-            for r in requests:
-                s.sendall(json.dumps(r).encode() + b"\n")
-                out.append(json.loads(f.readline()))
-        return out
-
     def week(self, ham, spam, label=True, tag=""):
-        """Mail of many senders: odd is spam that is missed now, news good mail that is tagged."""
         with self.connect() as p:
-            kinds = ["plain"] * (ham - ham // 8) + ["news"] * (ham // 8) + ["odd"] * spam
-            rng = random.Random(tag)  # the newest are held out: some of each must be among them
-            rng.shuffle(kinds)
-            for i, kind in enumerate(kinds):
-                p.message(headers=[("From", " a@%s%d%s.example" % (kind, i, tag)),
-                                   ("Message-ID", " <%s%d%s@x.example>" % (kind, i, tag)),
-                                   ("Subject", " %s %d%s" % (kind, i, tag))],
-                          body=" ".join("w%d" % rng.randrange(3000) for _ in range(40)).encode(),
-                          mail="a@%s%d%s.example" % (kind, i, tag), queue_id="Q%s%d%s" % (kind, i, tag))
-        rows = []
-        for _ in range(200):
-            rows = self.ask({"op": "log", "limit": 5000})[0]["rows"]
-            mine = [r for r in rows if re.match(r"Q(plain|news|odd)\d+%s$" % tag, r["queue_id"])]
-            if len(mine) == len(kinds):
-                break
-            time.sleep(0.05)
+            count = send_week(p, ham, spam, tag)
+        rows = wait_week(self.control, count, tag)
         if label:
-            got = self.ask(*[{"op": "learn", "class": "spam" if "odd" in r["queue_id"] else "ham",
-                              "user": "ann", "source": "test", "id": r["id"]} for r in mine])
-            assert all(g.get("ok") for g in got), got[:3]
-
-    def spread(self, seconds):
-        """The verdicts of a moment, as if they had come over days."""
-        with sqlite3.connect(self.directory + "/state/spamscore.db", timeout=20) as db:
-            most = db.execute("SELECT max(number) FROM verdict").fetchone()[0]
-            db.execute("UPDATE verdict SET time=time-(?-number)*?/?", (most, seconds, most))
-
-    def score(self, subject):
-        with self.connect() as p:
-            return p.message(subject=subject).inserted("X-Spam-Score")[0].strip()
+            label_week(self.control, rows)
 
 
 BETTER = {"T_ODD": (2, 6.5), "T_NEWS": (6, 1)}
@@ -307,7 +233,7 @@ def test_weekly():
         want = d.candidate(BETTER, made=int(time.time()) - 6 * 86400)
         d.ask({"op": "reload"})
         d.week(160, 120)
-        d.spread(5 * 86400)
+        spread_mail(d.directory + "/state/spamscore.db", 5 * 86400)
         d.run_confined("tune", "--weekly", "--sendmail", program)
         mail = " ".join(d.read("mail").decode().split())
         tap.match(mail, r"Subject: spamscore: adopted", "a better candidate is adopted by itself")

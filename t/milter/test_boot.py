@@ -2,6 +2,7 @@
 """The units as systemd starts them: systemd as process 1 of namespaces of its
 own, over a copy-on-write view of this host in which the build is installed.
 Nothing outside is touched; all ends with that process 1."""
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from configured import WEEK_CONFIG, WEEK_RULES, label_week, send_week, wait_week  # noqa: E402
 from milter_peer import BUILD, Peer, Tap, skip_all  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -59,7 +61,10 @@ class Host:
             os.chmod(path, 0o755)
         config = ("listen unix:/var/spool/postfix/spamscore/milter.sock\nstate_dir /var/lib/spamscore\n"
                   "control_socket /run/spamscore/control.sock\nrules_dir /usr/share/spamscore/rules.d\n"
-                  "ban_strikes 3\n")
+                  "ban_strikes 3\nrules /etc/spamscore/week.cf\n" + WEEK_CONFIG)
+        self.write("/etc/spamscore/week.cf", WEEK_RULES)
+        # for the tuner's report; no Postfix runs, its sendmail files the mail
+        self.write("/etc/postfix/main.cf", "compatibility_level = 3.6\nmyhostname = mx.here.example\n")
         for etc in ("/etc", "/usr/local/etc"):
             self.write(etc + "/spamscore/spamscore.conf", config)
         self.write("/etc/systemd/system/spamscore-test.target", "[Unit]\nDescription=test\n"
@@ -144,6 +149,54 @@ def test_mail(h):
                h.run("spamscore", "log"))
 
 
+def tune(h):
+    """One run of the weekly unit: what it logged."""
+    before = h.run("journalctl", "--no-pager", "-o", "cat", "-u", "spamscore-tune")
+    h.run("systemctl", "start", "spamscore-tune.service")
+    tap.eq((h.show("spamscore-tune", "Result"), h.show("spamscore-tune", "ExecMainStatus")), ("success", "0"),
+           "spamscore-tune ran")
+    said = h.run("journalctl", "--no-pager", "-o", "cat", "-u", "spamscore-tune")
+    return " ".join(said[len(before):].split())
+
+
+def test_tune(h):
+    with tap.case("tune"):
+        control = f"/proc/{h.pid1}/root/run/spamscore/control.sock"
+        tuned = f"/proc/{h.pid1}/root/var/lib/spamscore/tuned/"
+        tap.match(tune(h), "Nothing new was tuned: there are no labelled messages", "without labels: says so")
+        with Peer(f"/proc/{h.pid1}/root/var/spool/postfix/spamscore/milter.sock") as p:
+            p.negotiate()
+            p.connect(ip="198.51.100.7")
+            p.helo()
+            count = send_week(p, 160, 120)
+        rows = wait_week(control, count)
+        label_week(control, rows[:40])
+        tap.match(tune(h), "Nothing new was tuned: ", "with few: says so")
+        tap.eq(os.listdir(tuned), ["history"], "and writes nothing else")
+        label_week(control, rows[40:])
+        # SQLite does not take a path that goes through /proc
+        h.run(sys.executable, "-c", "import sys; sys.path.insert(0, %r); import configured; "
+              "configured.spread_mail('/var/lib/spamscore/spamscore.db', 5 * 86400)" % HERE, check=True)
+        said = tune(h)
+        tap.match(said, r"A new candidate was tuned on \d+ good and \d+ bad messages: [1-9]", "with enough: a candidate")
+        tap.match(said, "It runs as shadow now", "which runs as shadow")
+        tap.eq([json.loads(r)["name"] for r in h.run("spamscore", "shadow", "list", "--json").splitlines()], ["candidate"], "in the daemon, too")
+        with open(tuned + "candidate.cf", encoding="utf-8") as f:
+            tap.match(f.read(), r"(?m)^score T_ODD ", "it moved what it should")
+        with open("/proc/%s/root/etc/spamscore/spamscore.conf" % h.pid1, "a", encoding="ascii") as f:
+            f.write("tune_report_to root\n")
+        drop = f"/proc/{h.pid1}/root/var/spool/postfix/maildrop/"
+        said = re.sub(r"(\S+: )?warning: unable to look up public/pickup: No such file or directory", "", tune(h))
+        tap.eq(said.strip(), "", "the report by mail: Postfix's sendmail misses nothing but the running Postfix")
+        mails = [open(drop + n, "rb").read() for n in os.listdir(drop)]
+        tap.ok(len(mails) == 1 and b"stays on trial" in mails[0], "is with Postfix", mails)
+        pid = h.show("spamscored", "MainPID")
+        tap.eq(h.run("nsenter", "-t", pid, "-m", "touch", "/var/lib/spamscore/tuned/candidate.cf", check=False)
+               .count("Read-only"), 1, "the daemon cannot write what was tuned")
+        h.run("systemctl", "enable", "--now", "spamscore-tune.timer", check=True)
+        tap.match(h.run("systemctl", "list-timers", "--no-legend"), r"(?m)^\w{3} .*spamscore-tune\.timer", "the timer waits")
+
+
 def test_life(h):
     with tap.case("life"):
         pid = h.show("spamscored", "MainPID")
@@ -162,8 +215,8 @@ def test_life(h):
                         "-j SPAMSCORE" in h.run("iptables-save")), "so are the firewall's rules")
         h.run("systemctl", "enable", *UNITS, check=True)
         out = h.run("spamscore", "doctor", "--postconf", "false")
-        tap.eq(re.findall(r"^(?:bad|warn) +(?:units|bans|firewall|milter|rights|daemon|rules).*", out, re.M), [],
-               "the doctor finds nothing wrong with units, bans, firewall, sockets and rights")
+        tap.eq(re.findall(r"^(?:bad|warn) +(?:units|timers|tuning|bans|firewall|milter|rights|daemon|rules).*", out, re.M), [],
+               "the doctor finds nothing wrong with units, timer, tuning, bans, firewall, sockets and rights")
         begun = time.monotonic()
         h.run("systemctl", "stop", *UNITS, check=True)
         tap.ok(time.monotonic() - begun < 20, "all stop in time")
@@ -190,6 +243,7 @@ def main():
                 skip_all("systemd cannot be started here: " + h.process.stderr.read().decode()[-300:])
             test_units(h)
             test_mail(h)
+            test_tune(h)
             test_life(h)
         finally:
             h.stop()

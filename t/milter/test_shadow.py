@@ -4,13 +4,12 @@ the MTA sees; what it would have done is kept, reported both ways and against
 people's labels; scores are taken up and refused by reload."""
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from milter_peer import BUILD, Daemon, Tap  # noqa: E402
+from configured import Configured  # noqa: E402
+from milter_peer import Tap  # noqa: E402
 
 RULES = r"""
 header T_ONE Subject =~ /one/
@@ -23,41 +22,16 @@ header T_WORSE Subject =~ /bad/
 score T_WORSE 9
 """
 SUBJECTS = ("nothing", "one", "two", "bad", "q" * 40 + "!")
-SPAMSCORE = os.path.abspath(os.path.join(BUILD, "cli", "spamscore"))
 tap = Tap()
 
 
-class Configured(Daemon):
-    """With rules and tuned scores where the configuration says they are."""
-
+class Shadowed(Configured):
     def __init__(self, shadows):
-        super().__init__(rules=None)
-        self.tuned_dir = os.path.join(self.directory, "tuned")
-        os.makedirs(os.path.join(self.directory, "rules.d"))
-        os.makedirs(self.tuned_dir)
-        self.write("rules.d/rules.cf", RULES)
-        lines = ["rules_dir %s/rules.d" % self.directory, "tuned_dir " + self.tuned_dir,
-                 "log_repeat 0", "control_socket %s/run/control.sock" % self.directory,
-                 "shadow_steps 3000"]
+        super().__init__(RULES, "log_repeat 0\nshadow_steps 3000\n")
         for name, text in shadows.items():
             self.write(name + ".cf", text)
-            lines.append("shadow %s %s/%s.cf" % (name, self.directory, name))
-        self.write_config("\n".join(lines) + "\n")
-
-    def write(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path + ".new", "w", encoding="utf-8") as f:
-            f.write(text)
-        os.rename(path + ".new", path)
-
-    def run(self, *args, code=0):
-        verb, rest = args[0], args[1:]
-        p = subprocess.run([SPAMSCORE, verb, "--config", self.config_path, *rest],
-                           capture_output=True, timeout=60, check=False)
-        out, err = p.stdout.decode(), p.stderr.decode()
-        if p.returncode != code:
-            tap.ok(False, " ".join(args), "exit %d, want %d" % (p.returncode, code), out, err)
-        return out + err
+        with open(self.config_path, "a", encoding="utf-8") as f:
+            f.writelines("shadow %s %s/%s.cf\n" % (name, self.directory, name) for name in shadows)
 
     def rows(self, *args, kind=None):
         found = [json.loads(line) for line in self.run(*args, "--json").splitlines()]
@@ -99,8 +73,8 @@ def test_never_acts():
         "slow": "header S_SLOW Subject =~ /(?:q+)+$/\nscore S_SLOW 50\n",
         "broken": "score T_ONE 1\nheader S_BAD Subject =~ /(/\n",
     }
-    with tap.case("a shadow that rejects everything"), Configured({}) as plain, \
-            Configured(shadows) as d:
+    with tap.case("a shadow that rejects everything"), Shadowed({}) as plain, \
+            Shadowed(shadows) as d:
         want, got = replies(plain), replies(d)
         tap.eq(got, want, "replies and edits are those without shadows, byte for byte")
         tap.eq(want["bad"][0], "550", "and they are not all the same")
@@ -129,7 +103,7 @@ def test_never_acts():
 
 
 def test_both_ways():
-    with tap.case("the report"), Configured({"try": "score T_ONE 7\nscore T_TWO 1\n"}) as d:
+    with tap.case("the report"), Shadowed({"try": "score T_ONE 7\nscore T_TWO 1\n"}) as d:
         replies(d)
         ids = d.ids(5)
         d.reported(2)
@@ -153,7 +127,7 @@ def test_both_ways():
         tap.match(text, r"stops 1, now 0; of 2 labelled ham stops 0, now 1", "against labels")
         tap.match(text, ids["Qone"] + r"  try: accept -> tag  3\.0 -> 7\.0  spam", "each verdict")
         d.write("try.cf", "score T_ONE 0.5\n")
-        reload_by_socket(d)
+        d.ask({"op": "reload"})
         listed = d.rows("shadow", "list")[0]["hash"]
         with d.connect() as p:
             p.message(subject="two", queue_id="Qagain")
@@ -169,34 +143,21 @@ def test_both_ways():
         tap.eq(d.rows("shadow", "report", "--until", "2020-01-01"), [], "nor did it then")
 
 
-def score_of(d, subject):
-    with d.connect() as p:
-        return p.message(subject=subject).inserted("X-Spam-Score")[0].strip()
-
-
-def reload_by_socket(d):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(60)
-        s.connect(d.directory + "/run/control.sock")
-        s.sendall(b'{"op":"reload"}\n')
-        return json.loads(s.makefile().readline())
-
-
 def test_tuned():
-    with tap.case("tuned scores"), Configured({}) as d:
-        tap.eq(score_of(d, "one"), "3.0", "without")
+    with tap.case("tuned scores"), Shadowed({}) as d:
+        tap.eq(d.score("one"), "3.0", "without")
         d.write("tuned/tuned.cf", "# made by hand\nscore T_ONE 4.5\ntag_score 4\n")
-        tap.eq(reload_by_socket(d), {"ok": True, "reloaded": True}, "a reload is asked for")
-        tap.eq(score_of(d, "one"), "4.5", "in force")
+        tap.eq(d.ask({"op": "reload"})[0], {"ok": True, "reloaded": True}, "a reload is asked for")
+        tap.eq(d.score("one"), "4.5", "in force")
         d.write("tuned/tuned.cf", "score T_ONE 9\nbody T_NEW /x/\n")
-        got = reload_by_socket(d)
+        got = d.ask({"op": "reload"})[0]
         tap.eq((got.get("code"), got.get("ok")), (78, None), "a rule among them is refused")
         d.wait_log(r"tuned\.cf:2: \"body\" may not stand in a file of scores")
-        tap.eq(score_of(d, "one"), "4.5", "and the scores before stay")
+        tap.eq(d.score("one"), "4.5", "and the scores before stay")
         tap.match(d.run("lint", code=78), r"tuned\.cf:2: ", "lint says it too")
         d.write("tuned/tuned.cf", "score T_ONE 1\n")
         d.write("tuned/candidate.cf", "score T_TWO 2\n")
-        reload_by_socket(d)
+        d.ask({"op": "reload"})
         replies(d)
         rows = d.reported(1)
         tap.eq([(r["set"], r["judged"], r["action"], r["shadow_score"]) for r in rows],

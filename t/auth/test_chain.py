@@ -3,18 +3,18 @@
 or changes its mind: rounds overlap, and one domain whose servers hang holds
 up no other.
 
-usage: test_chain.py DNS_SERVER SPAMSCORE
+usage: test_chain.py DNS_SERVER
 """
-import json
 import os
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import done, note, ok, run, same  # noqa: E402
+from judging import explained  # noqa: E402
+from tap import done, note, ok, same  # noqa: E402
 
-server_exe, spamscore = map(os.path.abspath, sys.argv[1:3])
+server_exe = os.path.abspath(sys.argv[1])
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 
@@ -49,13 +49,9 @@ def judge(zone, domains, config=""):
     server = subprocess.Popen([server_exe, "zone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with open("conf", "w") as f:
         f.write(f"resolver 127.0.0.1@{server.stdout.readline().strip()}\n{config}")
-    code, out, err = run(spamscore, "--explain", "--json", "--config", "conf", "--rules", "r.cf", "--db", "none", "--now",
-                         "1704067200", "m.eml")
+    o = explained("m.eml", "--config", "conf", "--now", "1704067200")
     server.stdin.close()
     server.wait()
-    if code != 0:
-        note(err)
-    o = json.loads(out)
     return o, {h["rule"] for h in o["hits"]}, {n["test"] for n in o["not_run"] if n["unknown"]}
 
 

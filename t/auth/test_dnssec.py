@@ -2,10 +2,7 @@
 """A signed zone under a trust anchor: what is validated is said, what is
 spoilt on the way is a failure and never an answer.
 
-usage: test_dnssec.py SPAMSCORE
-
 The zone is signed by ldns-signzone and served by nsd, both on this host."""
-import json
 import os
 import shutil
 import socket
@@ -15,13 +12,13 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from judging import explained  # noqa: E402
 from tap import done, note, ok, run, same, skip_all  # noqa: E402
 
 os.environ["PATH"] += ":/usr/sbin"
 for tool, package in (("nsd", "nsd"), ("ldns-signzone", "ldnsutils"), ("ldns-keygen", "ldnsutils")):
     if shutil.which(tool) is None:
         skip_all(f"{tool} is not installed (package {package})")
-spamscore = os.path.abspath(sys.argv[1])
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 
@@ -122,11 +119,7 @@ def judge(server, domain, anchor=True):
                 (f"trust_anchor {tmp.name}/anchor\n" if anchor else ""))
     with open("m.eml", "w") as f:
         f.write(MAIL % domain)
-    code, out, err = run(spamscore, "--explain", "--json", "--config", "conf", "--rules", "r.cf", "--db", "none", "--ip",
-                         "203.0.113.9", "--helo", "mail." + domain, "--mail-from", "a@" + domain, "m.eml")
-    if code != 0:
-        note(err)
-    return json.loads(out)
+    return explained("m.eml", "--config", "conf", "--ip", "203.0.113.9", "--helo", "mail." + domain, "--mail-from", "a@" + domain)
 
 
 def results(o):

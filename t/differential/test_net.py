@@ -11,7 +11,6 @@ scoring/rules/DEPARTURES.md.
 import base64
 import glob
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -19,7 +18,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import SPAMSCORE, done, note, ok, run, same, skip_all  # noqa: E402
+from judging import explained, net_rules, rule_names  # noqa: E402
+from tap import done, note, ok, run, same, skip_all  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DNS_SERVER = os.path.abspath(sys.argv[1])
@@ -353,12 +353,7 @@ def ours(rules):
         f.write(f"resolver 127.0.0.1@{server.port}\ntrusted_networks 192.0.2.0/24\nmax_dns_queries 2000\n")
     hits, unknown = {}, []
     for name in MESSAGES:
-        code, out, err = run(SPAMSCORE, "--explain", "--json", "--config", "ours.conf", "--rules", "r.cf", "--db", "none",
-                             "--now", "1704067200", name)
-        if code != 0:
-            note(err)
-            continue
-        o = json.loads(out)
+        o = explained(name, "--config", "ours.conf", "--now", "1704067200")
         hits[name] = {h["rule"] for h in o["hits"]}
         unknown += [(name, n["test"], n["why"]) for n in o["not_run"] if n["unknown"]]
     probes = ("2.0.0.127.", "1.0.0.127.", "test.", "invalid.")
@@ -367,9 +362,7 @@ def ours(rules):
 
 
 def compare(rules):
-    names = [w.split()[1] for w in rules.splitlines() if w.split()[:1] and
-             w.split()[0] in ("header", "body", "rawbody", "askdns") and not w.split()[1].startswith("__")]
-    rules += "".join(f"tflags {n} net {FLAGS.get(n, '')}\nscore {n} 1\n" for n in names)
+    names, rules = rule_names(rules), net_rules(rules, FLAGS)
     their_hits, their_questions = theirs(rules)
     our_hits, our_questions, unknown = ours(rules)
     for name in MESSAGES:

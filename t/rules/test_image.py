@@ -1,12 +1,12 @@
 """ImageInfo: counts, sizes and names from image headers; the ends of ranges."""
 import base64
-import json
 import os
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+from judging import explained  # noqa: E402
+from tap import done, ok, same  # noqa: E402
 
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
@@ -30,9 +30,7 @@ with open("m.eml", "w") as f:
             "--b\nContent-Type: text/plain\n\nsome text here\n"
             f"--b\nContent-Type: image/gif; name=a.gif\nContent-Transfer-Encoding: base64\n\n{gif}\n"
             f"--b\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\n{png}\n--b--\n")
-code, out, err = run(SPAMSCORE, "--explain", "--json", "--offline", "--rules", "r.cf", "--db", "none", "m.eml")
-ok(code == 0, "judged") or note(err)
-hits = {h["rule"] for h in json.loads(out)["hits"]}
+hits = {h["rule"] for h in explained("m.eml", "--offline")["hits"]}
 same(sorted(h for h in hits if h.startswith("I_")),
      sorted(["I_ONE", "I_ALL", "I_GIF", "I_PNG", "I_RANGE", "I_PIXELS", "I_NAME", "I_REGEX"]), "what the images are")
 low = max(int(h[4:]) for h in hits if h.startswith("LOW_"))

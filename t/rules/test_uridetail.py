@@ -1,11 +1,11 @@
 """uri_detail: all conditions of a rule on one and the same link."""
-import json
 import os
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+from judging import explained  # noqa: E402
+from tap import SPAMSCORE, done, run, same  # noqa: E402
 
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
@@ -22,9 +22,7 @@ with open("m.eml", "w") as f:
     f.write("From: a@b.test\nSubject: x\nContent-Type: text/html\n\n"
             "<a href='http://www.example.com/x'>Sign in here</a> <a href='http://example.org/'>more</a>"
             " http://example.net/plain\n")
-code, out, err = run(SPAMSCORE, "--explain", "--json", "--offline", "--rules", "r.cf", "--db", "none", "m.eml")
-ok(code == 0, "judged") or note(err)
-hits = {h["rule"]: h["matched"] for h in json.loads(out)["hits"]}
+hits = {h["rule"]: h["matched"] for h in explained("m.eml", "--offline")["hits"]}
 same(sorted(hits), ["U_HOST", "U_NOT", "U_PARSED", "U_TEXT"], "one link must meet all conditions")
 same(hits.get("U_TEXT"), "http://www.example.com/x", "the link is shown")
 with open("bad.cf", "w") as f:

@@ -93,7 +93,11 @@ struct dmarc_evidence {
 	const char *reason;
 	bool spf_aligned, dkim_aligned;
 	bool sampled_out;	   /* pct= excluded this message */
-	bool excused;		   /* trusted ARC or intact list signature */
+	/* it failed, and the mailing list of its List-Id signed it, intact, as
+	 * this domain; NULL */
+	const char *list;
+	bool excused;		   /* it failed, and that is explained: by a
+				      trusted seal, or by a list known here */
 	bool secure;		   /* the record's answer: DNSSEC AD */
 };
 

@@ -206,6 +206,7 @@ auth_json(struct writer *w, const struct evidence *e)
 	put_str(w, x, "domain", e->dmarc.domain);
 	put_str(w, x, "policy", e->dmarc.policy);
 	put_str(w, x, "reason", e->dmarc.reason);
+	put(w, x, "excused", json_boolean(e->dmarc.excused));
 	put(w, x, "dnssec", json_boolean(e->dmarc.secure));
 	put(w, o, "dmarc", x);
 

@@ -2,6 +2,7 @@
 
 #include "db/labels.h"
 #include "scoring/gather.h"
+#include "scoring/judge.h"
 
 struct gather {
 	const struct gather_sources *sources;
@@ -95,8 +96,15 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 	r = store_reputation_get(store, ids, count, e->now, g->arena,
 	    &e->reputation, &fault);
 	if (r == 0) {
-		author = gather_author(g->sources->auth, e, m, g->arena);
+		struct dmarc_evidence *d = &e->dmarc;
+
 		e->reputation_count = count;
+		if (!d->excused && reputation_knows_list(e)) {
+			d->excused = true;
+			d->reason = "the signature of a known mailing list "
+			    "explains it";
+		}
+		author = gather_author(g->sources->auth, e, m, g->arena);
 		if (author != NULL)
 			r = store_correspondent_get(store, author, e->now,
 			    &e->correspondent, &fault);

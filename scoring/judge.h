@@ -54,6 +54,10 @@ int reputation_judge(const struct scoring_settings *settings,
 
 /* Does DNSWL list the client, with some trust? */
 bool reputation_dnswl(const struct evidence *e);
+/* Did the mailing list that signed it (dmarc.list) earn what excuses a DMARC
+ * failure? A good record of its own as a signer of other people's mail, as a
+ * confirmed sender has, however many authors it has. */
+bool reputation_knows_list(const struct evidence *e);
 /* Never deferred (RFC 6647 is for strangers): known correspondents, senders
  * with a confirmed good record of their own, and what DNSWL lists. */
 bool reputation_excuses_greylist(const struct evidence *e,

@@ -79,6 +79,8 @@ const struct setting scoring_settings_table[] = {
 	    "DKIM signatures that are tried" },
 	{ "dmarc_reject", S(BOOL, dmarc_reject), 0, 0, NULL,
 	    "reject what fails a p=reject policy" },
+	{ "dmarc_known_lists", S(BOOL, dmarc_known_lists), 0, 0, NULL,
+	    "an unknown mailing list's signature does not keep dmarc_reject off" },
 	{ "dmarc_tree_walk", S(BOOL, dmarc_tree_walk), 0, 0, NULL,
 	    "find policies by DMARCbis's tree walk" },
 	{ "arc_trusted_sealers", S(STRINGS, arc_trusted_sealers), 0, 0, NULL,

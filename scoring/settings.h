@@ -46,6 +46,7 @@ struct scoring_settings {
 	const char *public_suffix_list; /* NULL: the system's */
 	int64_t max_dkim_signatures;
 	bool dmarc_reject;
+	bool dmarc_known_lists;	 /* an unknown list's word is none */
 	bool dmarc_tree_walk;	 /* DMARCbis instead of the suffix list */
 	struct strings arc_trusted_sealers;
 

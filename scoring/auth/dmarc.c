@@ -222,8 +222,9 @@ sampled_out(const struct dmarc_record *r, struct message *m)
 	return (h >> 32) % 100 >= r->pct;
 }
 
-/* A list's own signature, intact: it explains why the author's broke. */
-static bool
+/* A list's own signature, intact: it explains why the author's broke, if the
+ * list is one. Anybody can call himself so; who asks the store finds out. */
+static const char *
 from_list(struct dmarc_run *run, struct message *m)
 {
 	struct field *f = message_find(m, "List-Id", 0);
@@ -231,7 +232,7 @@ from_list(struct dmarc_run *run, struct message *m)
 	char list_org[DNS_NAME_TEXT], org[DNS_NAME_TEXT], ascii[DNS_NAME_TEXT];
 
 	if (f == NULL)
-		return false;
+		return NULL;
 	id = field_unfolded(m, f);
 	for (size_t i = id.len; i > 0; i--)
 		if (id.ptr[i - 1] == '<') {
@@ -241,7 +242,7 @@ from_list(struct dmarc_run *run, struct message *m)
 	domain = span_trim(span_of(id.ptr, span_find(id, '>')));
 	if (!auth_domain_ascii(domain, ascii) ||
 	    organisational(run->auth, ascii, list_org) != DNS_FOUND)
-		return false;
+		return NULL;
 	for (size_t i = 0; i < run->e->dkim_count; i++) {
 		const struct dkim_evidence *d = &run->e->dkim[i];
 
@@ -249,9 +250,9 @@ from_list(struct dmarc_run *run, struct message *m)
 		    d->domain != NULL &&
 		    organisational(run->auth, d->domain, org) == DNS_FOUND &&
 		    strcmp(org, list_org) == 0)
-			return true;
+			return d->domain;
 	}
-	return false;
+	return NULL;
 }
 
 /* What a trusted hop saw before the message was changed */
@@ -398,6 +399,11 @@ dmarc_finish(struct auth *x, struct message *m, struct evidence *e)
 	d->result = AUTH_FAIL;
 	d->reason = "no aligned identifier passed";
 	d->sampled_out = sampled_out(&run.record, m);
-	d->excused = from_list(&run, m) || sealed_by_trusted(&run);
+	d->list = from_list(&run, m);
+	if (d->list != NULL)
+		d->reason = "signed by a mailing list that is not known here";
+	d->excused = sealed_by_trusted(&run);
+	if (d->excused)
+		d->reason = "a trusted ARC seal explains it";
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * dmarc - records and evaluation (RFC 7489; DMARCbis' tree walk as a
- * setting). Text and tables only: the lookups stand in dmarc_find.c.
+ * setting). Text and tables only: the lookups stand in dmarc.c.
  */
 #ifndef SCORING_AUTH_DMARC_H
 #define SCORING_AUTH_DMARC_H

@@ -96,7 +96,7 @@ own_dmarc(struct eval_context *ctx, const struct eval_call *call,
 	const struct dmarc_evidence *d = &eval_input(ctx)->evidence->dmarc;
 	int x = is_result(&d->check, d->result, call, r);
 
-	/* an excused failure (trusted ARC, intact list signature) is none */
+	/* an excused failure (a trusted seal, a known list's signature) is none */
 	if (r->count != 0 && d->result == AUTH_FAIL && d->excused)
 		r->count = 0;
 	/* second argument: only under that policy */

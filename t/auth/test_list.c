@@ -1,0 +1,175 @@
+/*
+ * A mailing list and dmarc_reject, from the bytes to the action: whoever writes
+ * himself a List-Id and signs as its domain is no list that is known, so the
+ * failure keeps its points; a list that earned its record is excused.
+ */
+#include <unistd.h>
+
+#include "scoring/gather.h"
+#include "scoring/judge.h"
+#include "t/auth/signer.h"
+#include "t/tap.h"
+
+#define T0 INT64_C(1700000000)
+
+static const char rules_text[] =
+    "header FAILS eval:spamscore_dmarc('fail', 'reject')\n"
+    "tflags FAILS net\nscore FAILS 3.5\n";
+
+struct rig {
+	struct arena *arena;
+	struct scoring_settings settings;
+	struct ruleset *ruleset;
+	struct gather_sources sources;
+	struct buf listed, plain;
+};
+
+static struct error err;
+
+static const struct row {
+	const char *label;
+	bool list; /* it bears a List-Id of the domain that signed it */
+	/* what is known of that domain; ham and spam */
+	enum identity_kind kind;
+	double ham, spam;
+	bool known_only;
+	enum action want;
+	bool want_hit;
+} rows[] = {
+	{ "no list", false, IDENTITY_DKIM, 0, 0, false, ACTION_REJECT, true },
+	{ "no list, of a good signer", false, IDENTITY_DKIM, 50, 0, false,
+	    ACTION_REJECT, true },
+	{ "a list nobody knows", true, IDENTITY_DKIM, 0, 0, false,
+	    ACTION_ACCEPT, true },
+	{ "the same where only known ones count", true, IDENTITY_DKIM, 0, 0, true,
+	    ACTION_REJECT, true },
+	{ "a list that is known", true, IDENTITY_DKIM, 50, 0, false,
+	    ACTION_ACCEPT, false },
+	{ "the same where only known ones count", true, IDENTITY_DKIM, 50, 0, true,
+	    ACTION_ACCEPT, false },
+	{ "too little good mail", true, IDENTITY_DKIM, 5, 0, true,
+	    ACTION_REJECT, true },
+	{ "too much bad mail", true, IDENTITY_DKIM, 50, 10, true, ACTION_REJECT,
+	    true },
+	/* what it wrote itself says nothing about what it lets through */
+	{ "known as an author alone", true, IDENTITY_DKIM_ALIGNED, 50, 0, true,
+	    ACTION_REJECT, true },
+	{ "known by its address alone", true, IDENTITY_NET, 50, 0, true,
+	    ACTION_REJECT, true },
+};
+
+static void
+check_row(struct rig *rig, const struct row *row, const char *dir)
+{
+	struct identity id = { row->kind, row->kind == IDENTITY_NET ?
+		"192.0.2.0/24" : "list.example" };
+	struct message_limits limits = { 1 << 20, 1000, 30, 500, 1000 };
+	struct envelope env = { .source = ENVELOPE_SMTP,
+		.helo = "mx.list.example", .mail_from = "b@list.example" };
+	struct span raw = buf_span(row->list ? &rig->listed : &rig->plain);
+	struct relays relays = { 0 };
+	char path[120];
+	struct store_options o = { .path = path, .mode = STORE_WRITE };
+	struct judge_input in = { .settings = &rig->settings,
+		.ruleset = rig->ruleset, .envelope = &env, .relays = &relays,
+		.arena = rig->arena };
+	struct evidence *e;
+	struct message *m;
+	struct gather *g;
+	struct verdict *v;
+	bool hit = false;
+
+	printf("# %s\n", row->label);
+	snprintf(path, sizeof(path), "%s/%td", dir, row - rows);
+	if (store_open(&o, &rig->sources.store, &err) != 0)
+		abort();
+	store_reputation_add(rig->sources.store, &id, 1, row->ham, row->spam,
+	    NULL, T0 - 100);
+	store_flush(rig->sources.store, &err);
+	rig->settings.dmarc_known_lists = row->known_only;
+	netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+	g = gather_new(&rig->sources, &rig->settings, rig->arena);
+	if (g == NULL || message_parse(rig->arena, raw, raw.len, &limits, &m,
+		&err) != 0 || gather_finish(g, &env, m, &relays, rig->ruleset, T0,
+		&e, &err) != 0)
+		abort();
+	gather_free(g);
+	store_close(rig->sources.store);
+	in.message = m;
+	in.evidence = e;
+	if (judge(&in, &v, &err) != 0)
+		abort();
+	for (size_t i = 0; i < v->hit_count; i++)
+		hit |= strcmp(v->hits[i].rule, "FAILS") == 0;
+	tap_is_str(auth_result_name(e->dmarc.result), "fail", "DMARC fails");
+	tap_is_str(action_name(v->action), action_name(row->want), "the action");
+	tap_ok(hit == row->want_hit, "the points %s",
+	    row->want_hit ? "stay" : "are not given");
+	if (!hit)
+		tap_is_str(e->dmarc.reason,
+		    "the signature of a known mailing list explains it",
+		    "and why is said");
+}
+
+static void
+sign(struct buf *out, const char *list_id, EVP_PKEY *key)
+{
+	static const char *const names[] = { "From", "Subject", NULL };
+	struct buf body;
+
+	buf_init(&body, 1 << 16);
+	buf_init(out, 1 << 16);
+	buf_printf(&body, "From: a@author.example\n%sSubject: x\n\nhello\n",
+	    list_id);
+	signer_message(out, buf_span(&body), "DKIM-Signature",
+	    "v=1; a=rsa-sha256; c=relaxed/relaxed; d=list.example; s=k;", names,
+	    true, -1, key, false);
+	buf_add_span(out, buf_span(&body));
+	buf_done(&body);
+}
+
+int
+main(void)
+{
+	struct rig rig = { .arena = arena_new(512u << 20) };
+	struct ruleset_options options = { .text = SPAN_LIT(rules_text),
+		.text_name = "test.cf" };
+	EVP_PKEY *key = signer_rsa(1024);
+	char dir[64], command[80];
+	struct diags diags;
+	struct dns *dns;
+	struct buf zone;
+
+	snprintf(dir, sizeof(dir), "%s/spamscore-list-XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	if (mkdtemp(dir) == NULL)
+		return tap_skip_all("no temporary directory");
+	diags_init(&diags, rig.arena);
+	scoring_settings_init(&rig.settings, rig.arena);
+	rig.settings.dmarc_reject = true;
+	buf_init(&zone, 1 << 16);
+	buf_add_str(&zone, "_dmarc.author.example TXT \"v=DMARC1; p=reject\"\n"
+	    "author.example TXT \"v=spf1 -all\"\n");
+	signer_publish(&zone, "k._domainkey.list.example", "", key);
+	sign(&rig.listed, "List-Id: talk <talk.list.example>\n", key);
+	sign(&rig.plain, "", key);
+	if (ruleset_load(&options, &diags, &rig.ruleset, &err) != 0 ||
+	    dns_new_text(buf_span(&zone), "zone", &dns, &err) != 0 ||
+	    auth_context_new(&rig.settings, dns, &rig.sources.auth, &err) != 0) {
+		printf("Bail out! %s\n", err.text);
+		return 1;
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_row(&rig, &rows[i], dir);
+	auth_context_free(rig.sources.auth);
+	dns_free(dns);
+	ruleset_free(rig.ruleset);
+	scoring_settings_done(&rig.settings);
+	buf_done(&rig.listed);
+	buf_done(&rig.plain);
+	buf_done(&zone);
+	EVP_PKEY_free(key);
+	arena_free(rig.arena);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command) == 0 ? tap_done() : 1;
+}

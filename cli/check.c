@@ -20,7 +20,7 @@ enum { WINDOW = 1024, MAX_JOBS = 256 };
 
 struct work {
 	struct runtime *rt;
-	struct paths paths;
+	struct mail_list mail;
 	size_t next, printed, failed;
 	char *lines[WINDOW]; /* by index modulo WINDOW; NULL: not ready */
 	bool no_memory, write_error, progress;
@@ -54,7 +54,7 @@ result_json(const char *path, int code, const struct engine_run *run,
 static void
 print_ready(struct work *w)
 {
-	while (w->printed < w->paths.count) {
+	while (w->printed < w->mail.count) {
 		char **slot = &w->lines[w->printed % WINDOW];
 
 		if (*slot == NULL)
@@ -65,7 +65,7 @@ print_ready(struct work *w)
 		*slot = NULL;
 		w->printed++;
 		if (w->progress && w->printed % 50 == 0)
-			fprintf(stderr, "\r%zu of %zu", w->printed, w->paths.count);
+			fprintf(stderr, "\r%zu of %zu", w->printed, w->mail.count);
 	}
 	pthread_cond_broadcast(&w->room);
 }
@@ -81,7 +81,7 @@ worker(void *arg)
 	pthread_mutex_lock(&w->lock);
 	if (a == NULL)
 		w->no_memory = true;
-	while (!w->no_memory && !w->write_error && w->next < w->paths.count) {
+	while (!w->no_memory && !w->write_error && w->next < w->mail.count) {
 		size_t i = w->next;
 		struct engine_run run;
 		struct error err;
@@ -95,9 +95,9 @@ worker(void *arg)
 		}
 		w->next++;
 		pthread_mutex_unlock(&w->lock);
-		code = runtime_judge_file(w->rt, w->paths.items[i], a, &raw, &run,
+		code = runtime_judge_mail(w->rt, &w->mail.items[i], a, &raw, &run,
 		    &err);
-		o = result_json(w->paths.items[i], code, &run, &err);
+		o = result_json(w->mail.items[i].name, code, &run, &err);
 		line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		json_decref(o);
 		arena_reset(a);
@@ -127,8 +127,7 @@ check(const struct judge_options *o, int64_t jobs, char **names, int count)
 	if (w == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	for (int i = 0; i < count && code == EX_OK; i++)
-		if (!paths_walk(&w->paths, names[i]))
-			code = cli_fail(EX_OSERR, "out of memory");
+		code = mail_list_add(&w->mail, names[i]);
 	if (code == EX_OK)
 		code = runtime_open(o, &rt);
 	if (code != EX_OK)
@@ -144,7 +143,7 @@ check(const struct judge_options *o, int64_t jobs, char **names, int count)
 	for (int64_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	if (w->progress)
-		fprintf(stderr, "\r%zu of %zu\n", w->printed, w->paths.count);
+		fprintf(stderr, "\r%zu of %zu\n", w->printed, w->mail.count);
 	if (w->no_memory)
 		code = cli_fail(EX_OSERR, "out of memory");
 	else if (w->write_error)
@@ -157,7 +156,7 @@ check(const struct judge_options *o, int64_t jobs, char **names, int count)
 	pthread_mutex_destroy(&w->lock);
 	runtime_close(&rt);
 out:
-	paths_done(&w->paths);
+	mail_list_done(&w->mail);
 	free(w);
 	return code;
 }

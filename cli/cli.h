@@ -132,20 +132,11 @@ int cli_load_engine(const struct judge_options *o, struct engine **ret_engine);
 /* Most bytes an arena of one message may take, given scan_size. */
 size_t cli_arena_bytes(const struct engine *e);
 
-/* Reads at most max_bytes of a file ("-": stdin) into *ret_buf (the caller's,
- * initialised) and its whole size. EX_OK, or -errno-free exit code with a
- * text in err: EX_NOINPUT, EX_IOERR, EX_OSERR. */
-int cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
-    size_t *ret_full_size, struct error *err);
-/* The same, and what lies behind max_bytes goes to rest in pieces, if it is
- * not NULL; *ret_buf is complete by then. */
-typedef void cli_rest(void *arg, const char *p, size_t n);
-int cli_read_file_rest(const char *path, size_t max_bytes, struct buf *ret_buf,
-    size_t *ret_full_size, cli_rest *rest, void *arg, struct error *err);
-
-/* Judges one file with what is open. EX_OK; EX_DATAERR: no message; others
- * as cli_read_file. raw keeps the bytes that the run points into. */
-int runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
-    struct buf *raw, struct engine_run *ret_run, struct error *err);
+/* Judges one message (cli/mail.h) with what is open. EX_OK; EX_DATAERR: it is
+ * none; others as mail_read. raw keeps the bytes that the run points into. */
+struct mail;
+int runtime_judge_mail(struct runtime *rt, const struct mail *m,
+    struct arena *a, struct buf *raw, struct engine_run *ret_run,
+    struct error *err);
 
 #endif

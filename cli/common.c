@@ -1,9 +1,7 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/escape.h"
@@ -60,83 +58,4 @@ cli_finish(int code)
 		return cli_fail(EX_IOERR, "cannot write the result: %s",
 		    strerror(errno));
 	return code;
-}
-
-/* Reads on to the end without keeping it: only the size counts. */
-static int
-count_rest(int fd, size_t *size, cli_rest *rest, void *arg)
-{
-	static _Thread_local char skip[65536];
-	ssize_t n;
-
-	while ((n = read(fd, skip, sizeof(skip))) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -errno;
-		*size += (size_t)n;
-		if (rest != NULL)
-			rest(arg, skip, (size_t)n);
-	}
-	return 0;
-}
-
-int
-cli_read_file(const char *path, size_t max_bytes, struct buf *ret_buf,
-    size_t *ret_full_size, struct error *err)
-{
-	return cli_read_file_rest(path, max_bytes, ret_buf, ret_full_size, NULL,
-	    NULL, err);
-}
-
-int
-cli_read_file_rest(const char *path, size_t max_bytes, struct buf *ret_buf,
-    size_t *ret_full_size, cli_rest *rest, void *arg, struct error *err)
-{
-	bool is_stdin = strcmp(path, "-") == 0;
-	int fd = is_stdin ? STDIN_FILENO :
-			    open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	char chunk[16384];
-	size_t size = 0;
-	struct stat st;
-	int r = 0;
-
-	if (fd == -1)
-		return error_set(err, EX_NOINPUT, "cannot open: %s",
-		    strerror(errno));
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-		if (!is_stdin)
-			close(fd);
-		return error_set(err, EX_NOINPUT, "is a directory");
-	}
-	buf_reset(ret_buf);
-	while (size < max_bytes) {
-		size_t want = max_bytes - size < sizeof(chunk) ?
-		    max_bytes - size : sizeof(chunk);
-		ssize_t n = read(fd, chunk, want);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			r = -errno;
-		if (n <= 0)
-			break;
-		buf_add(ret_buf, chunk, (size_t)n);
-		size += (size_t)n;
-	}
-	if (r == 0 && size == max_bytes) {
-		if (rest == NULL && fstat(fd, &st) == 0 &&
-		    S_ISREG(st.st_mode) && (uintmax_t)st.st_size >= size)
-			size = (size_t)st.st_size;
-		else
-			r = count_rest(fd, &size, rest, arg);
-	}
-	if (!is_stdin)
-		close(fd);
-	if (r != 0)
-		return error_set(err, EX_IOERR, "cannot read: %s", strerror(-r));
-	if (ret_buf->failed)
-		return error_set(err, EX_OSERR, "out of memory");
-	*ret_full_size = size;
-	return EX_OK;
 }

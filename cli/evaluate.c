@@ -325,48 +325,68 @@ one(struct evaluation *ev, struct span raw, size_t full_size, bool spam,
 }
 
 static int
-line_run(struct evaluation *ev, const char *file, unsigned number, char *line,
-    struct arena *a, struct buf *raw)
+mail_run(struct evaluation *ev, const char *where, const struct mail *m,
+    const char *shown, bool spam, struct arena *a, struct buf *raw)
 {
-	char *tab = strchr(line, '\t'), path[PATH_MAX];
-	const char *slash = strrchr(file, '/');
 	struct waiting w = { 0 };
 	struct error err = { "out of memory" };
 	size_t full_size;
 	int64_t start;
-	bool spam;
 	int code;
 
-	if (tab != NULL)
-		*tab = '\0';
-	if (tab == NULL || tab[1] == '\0' || (strcmp(line, "ham") != 0 &&
-	    strcmp(line, "spam") != 0))
-		return cli_fail(EX_DATAERR, "%s:%u: not \"ham\" or \"spam\", a "
-		    "tab and a path", file, number);
-	spam = line[0] == 's';
-	if (tab[1] == '/' || slash == NULL)
-		snprintf(path, sizeof(path), "%s", tab + 1);
-	else
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - file), file,
-		    tab + 1);
 	buf_reset(raw);
-	code = cli_read_file(path, ev->limits.scan_bytes, raw, &full_size, &err);
+	code = mail_read(m, ev->limits.scan_bytes, raw, &full_size, NULL, NULL,
+	    &err);
 	start = cpu_now_us();
 	arena_reset(a);
 	if (code == EX_OK)
-		code = one(ev, buf_span(raw), full_size, spam, tab + 1, a, &w, &err);
+		code = one(ev, buf_span(raw), full_size, spam, shown, a, &w, &err);
 	if (code == EX_NOINPUT || code == EX_IOERR) {
-		cli_fail(code, "%s:%u: %s: %s", file, number, path, err.text);
+		cli_fail(code, "%s: %s: %s", where, m->name, err.text);
 		ev->failed++;
 		code = EX_OK;
 	} else if (code == EX_OK)
 		code = feed(ev, ev->count - 1, &w);
 	else
-		cli_fail(code, "%s: %s", path, err.text);
+		cli_fail(code, "%s: %s", m->name, err.text);
 	waiting_done(&w);
 	ev->cpu_us += cpu_now_us() - start;
 	if (ev->progress && ev->count % 200 == 0)
 		fprintf(stderr, "\r%zu", ev->count);
+	return code;
+}
+
+static int
+line_run(struct evaluation *ev, const char *file, unsigned number, char *line,
+    struct arena *a, struct buf *raw)
+{
+	char *tab = strchr(line, '\t'), path[PATH_MAX], shown[2 * PATH_MAX];
+	char where[PATH_MAX + 16];
+	const char *slash = strrchr(file, '/');
+	struct mail_list mail = { 0 };
+	int code;
+
+	snprintf(where, sizeof(where), "%s:%u", file, number);
+	if (tab != NULL)
+		*tab = '\0';
+	if (tab == NULL || tab[1] == '\0' || (strcmp(line, "ham") != 0 &&
+	    strcmp(line, "spam") != 0))
+		return cli_fail(EX_DATAERR, "%s: not \"ham\" or \"spam\", a "
+		    "tab and a path", where);
+	if (tab[1] == '/' || slash == NULL)
+		snprintf(path, sizeof(path), "%s", tab + 1);
+	else
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - file), file,
+		    tab + 1);
+	code = mail_list_add(&mail, path);
+	for (size_t i = 0; i < mail.count && code == EX_OK; i++) {
+		const struct mail *m = &mail.items[i];
+
+		snprintf(shown, sizeof(shown), "%s%s", tab + 1,
+		    m->name + strlen(path));
+		code = mail_run(ev, where, m, shown, line[0] == 's', a, raw);
+	}
+	mail_list_done(&mail);
 	return code;
 }
 

@@ -1,8 +1,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "base/escape.h"
+#include "cli/mail.h"
 #include "cli/state.h"
 #include "scoring/explain.h"
 
@@ -37,32 +39,58 @@ print(const struct judge_options *o, const struct engine_run *run)
 	return code;
 }
 
+static void
+print_name(const char *name, bool behind_another)
+{
+	struct buf out;
+
+	buf_init(&out, 64 << 10);
+	escape_text(&out, span_cstr(name), 0);
+	printf("%s%.*s:\n", behind_another ? "\n" : "", (int)out.len, out.ptr);
+	buf_done(&out);
+}
+
+/* One message, or each of an mbox */
 static int
 explain_file(const struct judge_options *o, const char *path)
 {
+	struct mail_list mail = { 0 };
+	struct arena *a = NULL;
+	struct stat st;
 	struct runtime rt;
 	struct engine_run run;
 	struct error err;
-	struct arena *a;
 	struct buf raw;
-	int code = runtime_open(o, &rt);
+	int code = runtime_open(o, &rt), each;
+	bool stopped = false;
 
 	if (code != EX_OK)
 		return code;
-	a = arena_new(cli_arena_bytes(rt.engine));
 	buf_init(&raw, (size_t)engine_settings(rt.engine)->scan_size);
-	if (a == NULL)
+	code = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ?
+	    cli_fail(EX_NOINPUT, "%s: is a directory", path) :
+	    mail_list_add(&mail, path);
+	if (code == EX_OK &&
+	    (a = arena_new(cli_arena_bytes(rt.engine))) == NULL)
 		code = cli_fail(EX_OSERR, "out of memory");
-	else {
-		code = runtime_judge_file(&rt, path, a, &raw, &run, &err);
-		if (code != EX_OK)
-			cli_fail(code, "%s: %s", path, err.text);
-		else
-			code = print(o, &run);
+	for (size_t i = 0; i < mail.count && a != NULL; i++) {
+		if (mail.count > 1 && !o->json)
+			print_name(mail.items[i].name, i > 0);
+		each = runtime_judge_mail(&rt, &mail.items[i], a, &raw, &run,
+		    &err);
+		if (each != EX_OK)
+			cli_fail(each, "%s: %s", mail.items[i].name, err.text);
+		else {
+			each = print(o, &run);
+			stopped |= run.verdict->action != ACTION_ACCEPT;
+		}
+		if (code == EX_OK)
+			code = each;
+		arena_reset(a);
 	}
-	if (code == EX_OK && o->exit_status &&
-	    run.verdict->action != ACTION_ACCEPT)
+	if (code == EX_OK && o->exit_status && stopped)
 		code = 1;
+	mail_list_done(&mail);
 	buf_done(&raw);
 	arena_free(a);
 	runtime_close(&rt);

@@ -1,19 +1,13 @@
 /* learn, forget - what a person says about messages. */
-#include <dirent.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/mail.h"
 #include "cli/state.h"
 
-enum {
-	MAX_DEPTH = 64,
-	LEARN_READ_BYTES = 1 << 20, /* of one message */
-	MBOX_MAX_BYTES = 1 << 30,
-};
+enum { LEARN_READ_BYTES = 1 << 20 }; /* of one message */
 
 struct learning_run {
 	struct state state;
@@ -69,84 +63,32 @@ fail_one(struct learning_run *l, int code, const char *name, const char *why)
 		l->code = code;
 }
 
-/* A message, or each message of an mbox. */
 static void
-learn_text(struct learning_run *l, const char *path, struct span text)
+learn_path(struct learning_run *l, const char *path)
 {
-	size_t count;
-	struct mail_part *parts = mail_parts(text, &count);
-	char name[4200];
-
-	if (parts == NULL) {
-		fail_one(l, EX_OSERR, path, "out of memory");
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		struct span message = span_of(text.ptr + parts[i].offset,
-		    parts[i].length < LEARN_READ_BYTES ? parts[i].length :
-		    LEARN_READ_BYTES);
-
-		snprintf(name, sizeof(name), count > 1 ? "%s:%zu" : "%s", path,
-		    i + 1);
-		learn_one(l, name, request_for(l), message);
-	}
-	free(parts);
-}
-
-static void
-learn_file(struct learning_run *l, const char *path)
-{
+	struct mail_list mail = { 0 };
 	struct error err = { "" };
 	struct buf raw;
 	size_t size;
-	int code;
+	int code = mail_list_add(&mail, path);
 
-	/* of what is no mbox the beginning is enough */
-	buf_init(&raw, strcmp(path, "-") == 0 ? MBOX_MAX_BYTES :
-	    LEARN_READ_BYTES);
-	code = cli_read_file(path, raw.cap, &raw, &size, &err);
-	if (code == EX_OK && size > raw.len &&
-	    span_istarts(buf_span(&raw), "From ")) {
-		buf_done(&raw);
-		buf_init(&raw, MBOX_MAX_BYTES);
-		code = cli_read_file(path, MBOX_MAX_BYTES, &raw, &size, &err);
+	if (code != EX_OK) {
+		l->failed++;
+		l->code = l->code == EX_OK ? code : l->code;
 	}
-	if (code != EX_OK)
-		fail_one(l, code, path, err.text);
-	else if (size > MBOX_MAX_BYTES) /* not the last of its messages */
-		fail_one(l, EX_DATAERR, path, "too large");
-	else
-		learn_text(l, path, buf_span(&raw));
+	buf_init(&raw, LEARN_READ_BYTES);
+	for (size_t i = 0; i < mail.count; i++) {
+		const struct mail *m = &mail.items[i];
+
+		/* the beginning is enough */
+		code = mail_read(m, raw.cap, &raw, &size, NULL, NULL, &err);
+		if (code == EX_OK)
+			learn_one(l, m->name, request_for(l), buf_span(&raw));
+		else
+			fail_one(l, code, m->name, err.text);
+	}
 	buf_done(&raw);
-}
-
-static void
-learn_path(struct learning_run *l, const char *path, unsigned depth)
-{
-	struct dirent **names;
-	struct stat st;
-	char below[4200];
-	int n;
-
-	if (strcmp(path, "-") == 0 || stat(path, &st) != 0 ||
-	    !S_ISDIR(st.st_mode)) {
-		learn_file(l, path);
-		return;
-	}
-	n = depth < MAX_DEPTH ? scandir(path, &names, NULL, alphasort) : -1;
-	if (n < 0) {
-		fail_one(l, EX_NOINPUT, path, "cannot read the directory");
-		return;
-	}
-	for (int i = 0; i < n; i++) {
-		if (names[i]->d_name[0] != '.') {
-			snprintf(below, sizeof(below), "%s/%s", path,
-			    names[i]->d_name);
-			learn_path(l, below, depth + 1);
-		}
-		free(names[i]);
-	}
-	free(names);
+	mail_list_done(&mail);
 }
 
 static int
@@ -163,7 +105,7 @@ run(struct learning_run *l, const char *id, char **paths, int count)
 			learn_one(l, id, request, span_of(NULL, 0));
 	}
 	for (int i = 0; i < count; i++)
-		learn_path(l, paths[i], 0);
+		learn_path(l, paths[i]);
 	code = state_close(&l->state, l->code);
 	if (!l->options.json) {
 		printf("%zu messages, %zu changed, %zu of unknown senders, "

@@ -1,79 +1,45 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/mail.h"
 #include "scoring/message/date.h"
 
-enum { MAX_DEPTH = 64 };
+enum {
+	MAX_DEPTH = 64,
+	STDIN_MAX_BYTES = 1 << 30,
+	LINE_BYTES = 512, /* of a line that may begin a message */
+};
 
 static bool
-paths_add(struct paths *p, const char *path)
+item_add(struct mail_list *l, char *name, const char *path, size_t offset,
+    size_t length)
 {
-	if (p->count == p->alloc) {
-		size_t alloc = p->alloc == 0 ? 256 : p->alloc * 2;
-		char **items = reallocarray(p->items, alloc, sizeof(*items));
+	char *own = path != NULL ? strdup(path) : NULL;
 
-		if (items == NULL)
-			return false;
-		p->items = items;
-		p->alloc = alloc;
-	}
-	p->items[p->count] = strdup(path);
-	return p->items[p->count] != NULL && ++p->count > 0;
-}
+	if (l->count == l->alloc) {
+		size_t alloc = l->alloc == 0 ? 256 : l->alloc * 2;
+		void *items = reallocarray(l->items, alloc, sizeof(*l->items));
 
-static bool
-walk(struct paths *p, const char *path, unsigned depth)
-{
-	struct dirent **names = NULL;
-	struct stat st;
-	bool ok = true;
-	int n;
-
-	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || depth > MAX_DEPTH)
-		return paths_add(p, path);
-	n = scandir(path, &names, NULL, alphasort);
-	if (n < 0)
-		return errno == ENOMEM ? false : paths_add(p, path);
-	for (int i = 0; i < n; i++) {
-		const char *name = names[i]->d_name;
-		char *child;
-
-		if (ok && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
-			if (asprintf(&child, "%s/%s", path, name) == -1)
-				ok = false;
-			else {
-				if (lstat(child, &st) == 0 && S_ISLNK(st.st_mode) &&
-				    stat(child, &st) == 0 && S_ISDIR(st.st_mode))
-					; /* could lead back up */
-				else
-					ok = walk(p, child, depth + 1);
-				free(child);
-			}
+		if (items != NULL) {
+			l->items = items;
+			l->alloc = alloc;
 		}
-		free(names[i]);
 	}
-	free(names);
-	return ok;
-}
-
-bool
-paths_walk(struct paths *p, const char *path)
-{
-	return walk(p, path, 0);
-}
-
-void
-paths_done(struct paths *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		free(p->items[i]);
-	free(p->items);
-	*p = (struct paths){ 0 };
+	if (name == NULL || (path != NULL && own == NULL) ||
+	    l->count == l->alloc) {
+		free(name);
+		free(own);
+		return false;
+	}
+	l->items[l->count++] = (struct mail){ name, own, offset, length };
+	return true;
 }
 
 /* "From somebody Mon Jan  1 12:34:56 2024": the time tells the line from a
@@ -93,40 +59,260 @@ is_from_line(struct span line)
 	return false;
 }
 
-struct mail_part *
-mail_parts(struct span text, size_t *ret_count)
+static bool
+part_add(struct mail_list *l, const char *name, const char *path,
+    unsigned number, size_t from, size_t to)
 {
-	struct mail_part *list = malloc(sizeof(*list)), *more;
-	size_t count = 1, alloc = 1, at = 0;
-	bool mbox = false, empty = true; /* the line before */
+	char *own;
 
-	if (list == NULL)
-		return NULL;
-	list[0] = (struct mail_part){ 0, text.len };
-	while (at < text.len) {
-		struct span line = span_from(text, at);
+	if (asprintf(&own, "%s:%u", name, number) == -1)
+		own = NULL;
+	return item_add(l, own, path, from, to - from);
+}
 
-		line.len = span_find(line, '\n');
-		if (at == 0)
-			mbox = is_from_line(line);
-		else if (mbox && empty && is_from_line(line)) {
-			if (count == alloc) {
-				alloc *= 2;
-				more = reallocarray(list, alloc, sizeof(*list));
-				if (more == NULL) {
-					free(list);
-					return NULL;
-				}
-				list = more;
-			}
-			list[count - 1].length = at - list[count - 1].offset;
-			list[count++] = (struct mail_part){ at, text.len - at };
+/* The messages of a file; it is read once, and nothing of it is kept. */
+static bool
+parts_add(struct mail_list *l, const char *name, const char *path, FILE *f)
+{
+	const char *open_as = path != NULL ? path : name;
+	size_t at = 0, line_at = 0, begin = 0, len = 0;
+	bool blank = true, blank_before = true;
+	char line[LINE_BYTES];
+	unsigned found = 0;
+	int c;
+
+	do {
+		c = getc_unlocked(f);
+		at += c != EOF;
+		if (c != '\n' && c != EOF) {
+			if (len < sizeof(line))
+				line[len++] = (char)c;
+			blank = blank && (c == ' ' || c == '\t' || c == '\r');
+			continue;
 		}
-		empty = span_trim(line).len == 0;
-		at += line.len + 1;
+		if (is_from_line(span_of(line, len))) {
+			if (line_at > 0 && blank_before) {
+				if (!part_add(l, name, open_as, ++found, begin,
+					line_at))
+					return false;
+				begin = line_at;
+			}
+		} else if (line_at == 0)
+			break; /* no mbox */
+		blank_before = blank;
+		blank = true;
+		line_at = at;
+		len = 0;
+	} while (c != EOF);
+	return found == 0 ? item_add(l, strdup(name), path, 0, 0) :
+	    part_add(l, name, open_as, ++found, begin, at);
+}
+
+static bool
+file_add(struct mail_list *l, const char *name, const char *path)
+{
+	/* a FIFO that lies about must not hold us up */
+	int fd = open(path != NULL ? path : name, O_RDONLY | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	FILE *f = fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ?
+	    fdopen(fd, "r") : NULL;
+	bool ok;
+
+	if (f == NULL) {
+		if (fd != -1)
+			close(fd);
+		return item_add(l, strdup(name), path, 0, 0);
 	}
-	*ret_count = count;
-	return list;
+	ok = parts_add(l, name, path, f);
+	fclose(f);
+	return ok;
+}
+
+static bool
+is_directory(const char *path, const char *below)
+{
+	char *all;
+	struct stat st;
+	bool is;
+
+	if (asprintf(&all, "%s/%s", path, below) == -1)
+		return false;
+	is = stat(all, &st) == 0 && S_ISDIR(st.st_mode);
+	free(all);
+	return is;
+}
+
+static bool
+is_maildir(const char *path)
+{
+	return is_directory(path, "cur") && is_directory(path, "new") &&
+	    is_directory(path, "tmp");
+}
+
+static bool walk(struct mail_list *l, const char *path, unsigned depth);
+
+static bool
+child_walk(struct mail_list *l, const char *path, unsigned depth)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
+	    stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return true; /* could lead back up */
+	return walk(l, path, depth);
+}
+
+static bool
+walk(struct mail_list *l, const char *path, unsigned depth)
+{
+	struct dirent **names = NULL;
+	struct stat st;
+	bool ok = true, maildir;
+	int n;
+
+	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || depth > MAX_DEPTH)
+		return file_add(l, path, NULL);
+	n = scandir(path, &names, NULL, alphasort);
+	if (n < 0)
+		return errno == ENOMEM ? false :
+		    item_add(l, strdup(path), NULL, 0, 0);
+	maildir = is_maildir(path);
+	for (int i = 0; i < n; i++) {
+		const char *name = names[i]->d_name;
+		char *child;
+
+		if (ok && name[0] != '.' && (!maildir ||
+		    strcmp(name, "cur") == 0 || strcmp(name, "new") == 0)) {
+			ok = asprintf(&child, "%s/%s", path, name) != -1;
+			if (ok) {
+				ok = child_walk(l, child, depth + 1);
+				free(child);
+			}
+		}
+		free(names[i]);
+	}
+	free(names);
+	return ok;
+}
+
+/* A pipe can be read but once, and only its end tells how many messages it
+ * holds. */
+static int
+stdin_add(struct mail_list *l)
+{
+	char chunk[65536], path[32];
+	size_t size = 0;
+	ssize_t n;
+
+	if (l->stdin_fd == 0) {
+		if (fcntl(STDIN_FILENO, F_GETFD) == -1)
+			return cli_fail(EX_NOINPUT, "stdin is closed");
+		l->stdin_fd = memfd_create("stdin", MFD_CLOEXEC);
+		if (l->stdin_fd == -1)
+			return cli_fail(EX_OSERR, "cannot keep stdin: %s",
+			    strerror(errno));
+		while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) != 0) {
+			if (n == -1 && errno == EINTR)
+				continue;
+			if (n == -1 || write(l->stdin_fd, chunk, (size_t)n) != n)
+				return cli_fail(EX_IOERR, "cannot read stdin: %s",
+				    strerror(errno));
+			size += (size_t)n;
+			if (size > STDIN_MAX_BYTES)
+				return cli_fail(EX_DATAERR, "-: too large");
+		}
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", l->stdin_fd);
+	return file_add(l, "-", path) ? EX_OK : cli_fail(EX_OSERR,
+	    "out of memory");
+}
+
+int
+mail_list_add(struct mail_list *l, const char *path)
+{
+	if (strcmp(path, "-") == 0)
+		return stdin_add(l);
+	return walk(l, path, 0) ? EX_OK : cli_fail(EX_OSERR, "out of memory");
+}
+
+void
+mail_list_done(struct mail_list *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		free(l->items[i].name);
+		free(l->items[i].path);
+	}
+	free(l->items);
+	if (l->stdin_fd > 0)
+		close(l->stdin_fd);
+	*l = (struct mail_list){ 0 };
+}
+
+/* At most `most` bytes; 0: there are no more. -errno. */
+static ssize_t
+piece_read(int fd, char *piece, size_t size, size_t most)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, piece, most < size ? most : size);
+	while (n == -1 && errno == EINTR);
+	return n == -1 ? -errno : n;
+}
+
+int
+mail_read(const struct mail *m, size_t max_bytes, struct buf *ret_buf,
+    size_t *ret_full_size, mail_rest *rest, void *arg, struct error *err)
+{
+	int fd = open(m->path != NULL ? m->path : m->name,
+	    O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t size = 0, most = m->length != 0 ? m->length : SIZE_MAX;
+	struct stat st = { 0 };
+	char chunk[65536];
+	ssize_t n = 1;
+
+	if (fd == -1)
+		return error_set(err, EX_NOINPUT, "cannot open: %s",
+		    strerror(errno));
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+		close(fd);
+		return error_set(err, EX_NOINPUT, "is a directory");
+	}
+	if (m->offset != 0 && lseek(fd, (off_t)m->offset, SEEK_SET) == -1)
+		n = -errno;
+	buf_reset(ret_buf);
+	while (n > 0 && size < most && size < max_bytes) {
+		n = piece_read(fd, chunk, sizeof(chunk), (most < max_bytes ?
+			most : max_bytes) - size);
+		if (n > 0) {
+			buf_add(ret_buf, chunk, (size_t)n);
+			size += (size_t)n;
+		}
+	}
+	while (n > 0 && size < most) {
+		/* of the rest only the size counts, unless somebody takes it */
+		if (rest == NULL && S_ISREG(st.st_mode)) {
+			size_t end = (size_t)st.st_size - m->offset;
+
+			size = end < size ? size : end < most ? end : most;
+			break;
+		}
+		n = piece_read(fd, chunk, sizeof(chunk), most - size);
+		if (n > 0) {
+			size += (size_t)n;
+			if (rest != NULL)
+				rest(arg, chunk, (size_t)n);
+		}
+	}
+	close(fd);
+	if (n < 0)
+		return error_set(err, EX_IOERR, "cannot read: %s",
+		    strerror((int)-n));
+	if (ret_buf->failed)
+		return error_set(err, EX_OSERR, "out of memory");
+	*ret_full_size = size;
+	return EX_OK;
 }
 
 int64_t

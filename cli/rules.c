@@ -20,7 +20,8 @@ struct timing {
 };
 
 static int
-time_file(struct timing *t, const char *path, struct arena *a, struct buf *raw)
+time_mail(struct timing *t, const struct mail *m, struct arena *a,
+    struct buf *raw)
 {
 	const struct scoring_settings *s = engine_settings(t->engine);
 	const struct ruleset *rs = engine_ruleset(t->engine);
@@ -38,13 +39,13 @@ time_file(struct timing *t, const char *path, struct arena *a, struct buf *raw)
 	int r;
 
 	engine_limits(t->engine, &limits);
-	r = cli_read_file(path, (size_t)s->scan_size, raw, &size, &err);
+	r = mail_read(m, (size_t)s->scan_size, raw, &size, NULL, NULL, &err);
 	if (r == EX_OK && message_parse(a, buf_span(raw), size, &limits,
 			      &in.message, &err) != 0)
 		r = EX_DATAERR;
 	if (r != EX_OK) {
 		t->failed++;
-		cli_fail(r, "%s: %s", path, err.text);
+		cli_fail(r, "%s: %s", m->name, err.text);
 		return EX_OK;
 	}
 	if (relays_parse(in.message, &s->trusted_networks,
@@ -123,7 +124,7 @@ slowest(const struct judge_options *o, size_t count, char **names,
 {
 	struct engine *engine = NULL;
 	struct timing t = { 0 };
-	struct paths paths = { 0 };
+	struct mail_list mail = { 0 };
 	struct arena *a = NULL;
 	struct buf raw;
 	int code = cli_load_engine(o, &engine);
@@ -138,22 +139,21 @@ slowest(const struct judge_options *o, size_t count, char **names,
 	a = arena_new(cli_arena_bytes(engine));
 	buf_init(&raw, (size_t)engine_settings(engine)->scan_size);
 	if (t.nanoseconds == NULL || t.hits == NULL || a == NULL)
-		code = EX_OSERR;
+		code = cli_fail(EX_OSERR, "out of memory");
 	for (size_t i = 0; i < name_count && code == EX_OK; i++)
-		if (!paths_walk(&paths, names[i]))
-			code = EX_OSERR;
-	for (size_t i = 0; i < paths.count && code == EX_OK; i++) {
-		code = time_file(&t, paths.items[i], a, &raw);
+		code = mail_list_add(&mail, names[i]);
+	for (size_t i = 0; i < mail.count && code == EX_OK; i++) {
+		code = time_mail(&t, &mail.items[i], a, &raw);
 		arena_reset(a);
+		if (code != EX_OK)
+			cli_fail(code, "out of memory");
 	}
-	if (code == EX_OSERR)
-		cli_fail(EX_OSERR, "out of memory");
 	if (code == EX_OK)
 		code = print_slowest(&t, count, o->json);
 	if (code == EX_OK && t.failed != 0)
 		code = EX_DATAERR;
 	buf_done(&raw);
-	paths_done(&paths);
+	mail_list_done(&mail);
 	free(t.nanoseconds);
 	free(t.hits);
 	arena_free(a);

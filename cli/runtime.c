@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/mail.h"
 #include "config.h"
 #include "milter/settings.h"
 
@@ -312,8 +312,9 @@ rest_take(void *arg, const char *p, size_t n)
 }
 
 int
-runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
-    struct buf *raw, struct engine_run *ret_run, struct error *err)
+runtime_judge_mail(struct runtime *rt, const struct mail *m,
+    struct arena *a, struct buf *raw, struct engine_run *ret_run,
+    struct error *err)
 {
 	size_t scan = (size_t)engine_settings(rt->engine)->scan_size;
 	struct engine_request rq = {
@@ -331,7 +332,7 @@ runtime_judge_file(struct runtime *rt, const char *path, struct arena *a,
 		error_set(err, -ENOMEM, "out of memory");
 		return EX_OSERR;
 	}
-	r = cli_read_file_rest(path, scan, raw, &rq.full_size_bytes,
+	r = mail_read(m, scan, raw, &rq.full_size_bytes,
 	    rt->dns != NULL ? rest_take : NULL, &rest, err);
 	if (r != EX_OK) {
 		gather_free(rq.gather);

@@ -3,7 +3,6 @@
  * found in that message's place, so their number does not show.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -22,13 +21,11 @@
 #include "tune/cache.h"
 #include "tune/file.h"
 
-enum { MBOX_MAX_BYTES = 1 << 30, SHOWN_FAULTS = 5 };
+enum { SHOWN_FAULTS = 5 };
 
 /* A message to be read, and what was found */
 struct item {
-	const char *path;
-	char *name;    /* NULL: path */
-	size_t offset, length; /* length 0: the whole file */
+	const struct mail *mail;
 	bool spam, done;
 	struct tune_message message;
 	uint32_t *hits;
@@ -41,7 +38,7 @@ struct collection {
 	const struct tune_options *o;
 	struct runtime *rt;
 	struct cache *cache;
-	struct paths paths[2];
+	struct mail_list mail[2];
 	struct item *items;
 	size_t count, alloc, next, read, cached;
 	bool no_memory, progress;
@@ -67,101 +64,23 @@ item_add(struct collection *c, const struct item *item)
 	return EX_OK;
 }
 
-static bool
-begins_with_from(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char first[5];
-	struct stat st;
-	bool is = fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    read(fd, first, sizeof(first)) == sizeof(first) &&
-	    memcmp(first, "From ", sizeof(first)) == 0;
-
-	if (fd != -1)
-		close(fd);
-	return is;
-}
-
 static int
-file_add(struct collection *c, const char *path, bool spam)
+mail_find(struct collection *c, const char **names, size_t count, bool spam)
 {
-	struct item item = { .path = path, .spam = spam };
-	struct mail_part *parts;
-	struct error err;
-	struct buf text;
-	size_t count;
+	struct mail_list *mail = &c->mail[spam];
 	int code = EX_OK;
 
-	if (!begins_with_from(path))
-		return item_add(c, &item);
-	buf_init(&text, MBOX_MAX_BYTES);
-	if (file_read(path, &text, &err) != 0) {
-		buf_done(&text);
-		return item_add(c, &item); /* reading it will tell */
-	}
-	parts = mail_parts(buf_span(&text), &count);
-	if (parts == NULL)
-		code = cli_fail(EX_OSERR, "out of memory");
 	for (size_t i = 0; i < count && code == EX_OK; i++) {
-		item.offset = parts[i].offset;
-		item.length = count > 1 ? parts[i].length : 0;
-		item.name = NULL;
-		if (count > 1 && asprintf(&item.name, "%s:%zu", path, i + 1) == -1)
-			code = cli_fail(EX_OSERR, "out of memory");
-		else
-			code = item_add(c, &item);
-	}
-	free(parts);
-	buf_done(&text);
-	return code;
-}
-
-static int
-files_find(struct collection *c, const char **names, size_t count, bool spam)
-{
-	struct paths *p = &c->paths[spam];
-	int code = EX_OK;
-
-	for (size_t i = 0; i < count; i++) {
-		if (access(names[i], F_OK) != 0)
+		/* half of what was asked for is not what was asked for */
+		if (strcmp(names[i], "-") != 0 && access(names[i], F_OK) != 0)
 			return cli_fail(EX_NOINPUT, "cannot open \"%s\": %s",
 			    names[i], strerror(errno));
-		if (!paths_walk(p, names[i]))
-			return cli_fail(EX_OSERR, "out of memory");
+		code = mail_list_add(mail, names[i]);
 	}
-	for (size_t i = 0; i < p->count && code == EX_OK; i++)
-		code = file_add(c, p->items[i], spam);
+	for (size_t i = 0; i < mail->count && code == EX_OK; i++)
+		code = item_add(c, &(struct item){ .mail = &mail->items[i],
+			.spam = spam });
 	return code;
-}
-
-/* EX_OK, or a phrase in item->fault */
-static int
-item_read(const struct item *it, size_t scan, struct buf *raw,
-    size_t *ret_full_size, struct error *err)
-{
-	size_t left = it->length < scan ? it->length : scan;
-	off_t at = (off_t)it->offset;
-	char chunk[65536];
-	ssize_t n;
-	int fd;
-
-	if (it->length == 0)
-		return cli_read_file(it->path, scan, raw, ret_full_size, err);
-	fd = open(it->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd == -1)
-		return error_set(err, EX_NOINPUT, "cannot open: %s",
-		    strerror(errno));
-	buf_reset(raw);
-	while (left > 0 && (n = pread(fd, chunk, left < sizeof(chunk) ? left :
-	    sizeof(chunk), at)) > 0) {
-		buf_add(raw, chunk, (size_t)n);
-		at += n;
-		left -= (size_t)n;
-	}
-	close(fd);
-	*ret_full_size = it->length;
-	return raw->failed || left > 0 ? error_set(err, EX_IOERR,
-	    "cannot read") : EX_OK;
 }
 
 static int
@@ -292,10 +211,10 @@ item_run(struct collection *c, struct item *it, struct arena *a,
 	size_t full_size;
 	int r;
 
-	it->message.name = it->name != NULL ? it->name : it->path;
+	it->message.name = it->mail->name;
 	it->message.spam = it->spam;
-	if (item_read(it, (size_t)engine_settings(c->rt->engine)->scan_size, raw,
-		&full_size, &err) != EX_OK) {
+	if (mail_read(it->mail, (size_t)engine_settings(c->rt->engine)->scan_size,
+		raw, &full_size, NULL, NULL, &err) != EX_OK) {
 		snprintf(it->fault, sizeof(it->fault), "%.*s",
 		    (int)sizeof(it->fault) - 1, err.text);
 		return 0;
@@ -492,8 +411,8 @@ terms_of_item(struct terms *t, struct item *it, struct error *err)
 
 	arena_reset(t->arena);
 	/* it went away meanwhile: no terms, as for a stranger */
-	if (item_read(it, (size_t)engine_settings(rt->engine)->scan_size,
-		&t->raw, &rq.full_size_bytes, err) != EX_OK)
+	if (mail_read(it->mail, (size_t)engine_settings(rt->engine)->scan_size,
+		&t->raw, &rq.full_size_bytes, NULL, NULL, err) != EX_OK)
 		return 0;
 	rq.raw = buf_span(&t->raw);
 	r = engine_judge(rt->engine, &rq, &run, err);
@@ -579,13 +498,11 @@ tune_model_is_active(const char *path)
 static void
 collection_done(struct collection *c)
 {
-	for (size_t i = 0; i < c->count; i++) {
-		free(c->items[i].name);
+	for (size_t i = 0; i < c->count; i++)
 		free(c->items[i].hits);
-	}
 	free(c->items);
-	paths_done(&c->paths[0]);
-	paths_done(&c->paths[1]);
+	mail_list_done(&c->mail[0]);
+	mail_list_done(&c->mail[1]);
 	cache_free(c->cache);
 	pthread_mutex_destroy(&c->lock);
 }
@@ -605,9 +522,9 @@ tune_collect(const struct tune_options *o, struct runtime *rt,
 	int code;
 
 	pthread_mutex_init(&c.lock, NULL);
-	code = files_find(&c, o->ham, o->ham_count, false);
+	code = mail_find(&c, o->ham, o->ham_count, false);
 	if (code == EX_OK)
-		code = files_find(&c, o->spam, o->spam_count, true);
+		code = mail_find(&c, o->spam, o->spam_count, true);
 	if (code == EX_OK && (!key_make(&c, key) ||
 	    cache_open(cache_path, key, ruleset_count(rs), &c.cache, &why) != 0))
 		code = cli_fail(EX_OSERR, "out of memory");

@@ -35,6 +35,32 @@ same((code, rows[-1]["path"], rows[-2]["path"], "error" in rows[-2]), (65, "box/
 same(run(SPAMSCORE, "check", *base, "box/sub")[0], 0, "all read: exit 0")
 same(run(SPAMSCORE, "check", *base)[0], 64, "no path: usage")
 same(run(SPAMSCORE, "check", "--jobs", "0", *base, "box")[0], 64, "--jobs 0: usage")
+
+# mailboxes
+text = {}
+for name, subjects in (("a", (2, 4)), ("b", (1,))):
+    text[name] = "".join(f"From x@y.example Mon Jan  1 12:34:5{n} 2024\nSubject: number {n}\n\nFrom me\n\n" for n in subjects)
+for d in ("cur", "new", "tmp", ".Junk/cur"):
+    os.makedirs("Maildir/" + d)
+for path in ("Maildir/cur/a", "Maildir/new/b", "Maildir/tmp/c", "Maildir/.Junk/cur/d", "Maildir/dovecot-uidlist", "box/.hidden"):
+    with open(path, "w") as f:
+        f.write("Subject: number 7\n\n")
+for name in text:
+    with open(name + ".mbox", "w") as f:
+        f.write(text[name])
+code, out, err = run(SPAMSCORE, "check", "--jobs", "3", *base, "a.mbox", "-", "Maildir", "b.mbox", stdin=text["a"].encode())
+rows = [json.loads(line) for line in out.splitlines()]
+same((code, [(r["path"], "A" in r["rules"]) for r in rows]),
+     (0, [("a.mbox:1", True), ("a.mbox:2", True), ("-:1", True), ("-:2", True), ("Maildir/cur/a", False), ("Maildir/new/b", False),
+          ("b.mbox", False)]), "the messages of mboxes, stdin and a Maildir, and no others")
+with open("a.mbox", "a") as f:
+    f.write("\nFrom x@y.example Mon Jan  1 12:34:59 2024\nSubject: long\n\n" + "x" * 700000)
+with open("s.conf", "w") as f:
+    f.write("scan_size 65536\n")
+code, out, err = run(SPAMSCORE, "--explain", "--json", "--config", "s.conf", *base, "a.mbox")
+size = len(text["a"]) // 2
+same([json.loads(line)["message"]["size_bytes"] for line in out.splitlines()], [size, size + 1, size - 13 + 700000],
+     "each has its own size, however much of it is scanned")
 os.symlink("..", "box/sub/up")
 same(run(SPAMSCORE, "check", *base, "box", timeout=30)[1], one, "a link that leads up is not followed")
 

@@ -89,6 +89,20 @@ piped = json.loads(out)
 piped.pop("timing_us")
 same(piped, o, "standard input gives the same")
 
+# an mbox
+box = write("box", b"From a Mon Jan  1 12:34:56 2024\nSubject: hello\n\nFrom here on\n\nFrom b Mon Jan  1 12:34:57 2024\nSubject: bye\n\n"
+            b"x\nFrom c Mon Jan  1 12:34:58 2024\n")
+code, out, err = explain("--json", "--offline", *base, box)
+same([json.loads(line)["message"]["subject"] for line in out.splitlines()], ["hello", "bye"],
+     "each message of an mbox: a From line stands behind an empty one and has a time")
+same(explain("--json", "--offline", *base, "-", stdin=open(box, "rb").read())[0], 0, "on standard input, too")
+code, out, err = explain("--offline", *base, box)
+ok(out.startswith(box.encode() + b":1:\n") and b"\n\n" + box.encode() + b":2:\n" in out, "as text, headed by their names") or note(out)
+with open("box", "ab") as f:
+    f.write(b"\nFrom d Mon Jan  1 12:34:59 2024\n")
+code, out, err = explain("--json", "--offline", *base, "box")
+same((code, len(out.splitlines()), err.startswith(b"spamscore: box:3: ")), (65, 2, True), "one that is no message is named")
+
 # DNS from a file, the envelope from options
 dns = write("dns.txt", b"""# a comment
 example.org TXT "v=spf1 ip4:192.0.2.7 " "-all"

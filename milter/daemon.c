@@ -25,6 +25,7 @@
 #include "milter/listener.h"
 #include "milter/log.h"
 #include "milter/notify.h"
+#include "milter/report.h"
 #include "milter/sandbox.h"
 #include "milter/shadow_work.h"
 
@@ -73,21 +74,6 @@ complain(int code, const char *text)
 	return code;
 }
 
-static void
-report_diags(const struct diags *diags, enum diag_level level)
-{
-	struct buf out;
-	char *line, *rest;
-
-	buf_init(&out, 1 << 20);
-	diags_format(diags, level, &out);
-	rest = out.ptr;
-	while (out.len != 0 && (line = strsep(&rest, "\n")) != NULL)
-		if (line[0] != '\0')
-			log_write(LOG_ERR, "%s", line);
-	buf_done(&out);
-}
-
 /* The daemon's own settings, before anything is loaded with fewer rights.
  * Faults of rules and scoring come later, with all others. */
 static int
@@ -109,25 +95,10 @@ read_early(struct life *l, struct arena *a)
 		milter_settings_check(&l->early, l->options->load.config, &diags);
 	}
 	if (diags.errors != 0) {
-		report_diags(&diags, DIAG_ERROR);
+		report_errors(&diags);
 		return EX_CONFIG;
 	}
 	return EX_OK;
-}
-
-/* A shadow that cannot be loaded does not run; everything else does. */
-static void
-report_shadows(const struct snapshot *s)
-{
-	const struct shadow_list *list = engine_shadows(s->engine);
-	struct buf line;
-
-	for (size_t i = 0; i < list->fault_count; i++) {
-		buf_init(&line, LOG_LINE_BYTES);
-		log_add(&line, "error", span_cstr(list->faults[i]), 0);
-		log_write(LOG_WARNING, "fault=shadow %s", line.ptr);
-		buf_done(&line);
-	}
 }
 
 static int
@@ -140,27 +111,20 @@ load_first(struct life *l, struct arena *a)
 
 	diags_init(&diags, a);
 	r = snapshot_load(&l->options->load, NULL, &diags, &snapshot, &err);
-	report_diags(&diags, DIAG_ERROR);
+	report_errors(&diags);
 	if (r != 0)
 		return complain(r == -EINVAL ? EX_CONFIG : EX_UNAVAILABLE,
 		    err.text);
 	l->server.current = snapshot;
-	report_shadows(snapshot);
+	report_loaded(snapshot, &diags);
 	return EX_OK;
 }
 
 static void
 store_fault(void *context, const char *text)
 {
-	struct buf line;
-
-	/* the store says each fault once and when it is over; that is never
-	 * to be held back as a repetition */
 	(void)context;
-	buf_init(&line, LOG_LINE_BYTES);
-	log_add(&line, "error", span_cstr(text), 0);
-	log_write(LOG_WARNING, "fault=store%s", line.ptr);
-	buf_done(&line);
+	report_fault("store", text);
 }
 
 /* The database is a help, never a condition: mail goes on without it. */
@@ -325,7 +289,7 @@ reload(struct life *l, struct error *err)
 		diags_init(&diags, a);
 		r = snapshot_load(&l->options->load, l->server.current, &diags,
 		    &fresh, err);
-		report_diags(&diags, DIAG_ERROR);
+		report_errors(&diags);
 	}
 	if (r != 0)
 		log_write(LOG_ERR, "reload failed, the old configuration stays: %s",
@@ -334,7 +298,7 @@ reload(struct life *l, struct error *err)
 		note_unchangeable(&l->early, &fresh->settings);
 		apply_log_settings(&l->server, &fresh->settings);
 		allowfeed_set(l->server.allowfeed, fresh);
-		report_shadows(fresh);
+		report_loaded(fresh, &diags);
 		server_swap(&l->server, fresh);
 		malloc_trim(0);
 		log_write(LOG_NOTICE, "reloaded");

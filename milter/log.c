@@ -115,8 +115,7 @@ log_fault(const char *kind, const char *fmt, ...)
 	unsigned long held;
 	va_list ap;
 
-	if (!log_fault_due(kind, clock_ms(),
-		&held))
+	if (!log_fault_due(kind, clock_ms(), &held))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);

@@ -61,7 +61,7 @@ class Host:
             os.chmod(path, 0o755)
         config = ("listen unix:/var/spool/postfix/spamscore/milter.sock\nstate_dir /var/lib/spamscore\n"
                   "control_socket /run/spamscore/control.sock\nrules_dir /usr/share/spamscore/rules.d\n"
-                  "ban_strikes 3\nrules /etc/spamscore/week.cf\n" + WEEK_CONFIG)
+                  "compiled_dir /var/cache/spamscore-compiled\nban_strikes 3\nrules /etc/spamscore/week.cf\n" + WEEK_CONFIG)
         self.write("/etc/spamscore/week.cf", WEEK_RULES)
         # for the tuner's report; no Postfix runs, its sendmail files the mail
         self.write("/etc/postfix/main.cf", "compatibility_level = 3.6\nmyhostname = mx.here.example\n")
@@ -197,6 +197,23 @@ def test_tune(h):
         tap.match(h.run("systemctl", "list-timers", "--no-legend"), r"(?m)^\w{3} .*spamscore-tune\.timer", "the timer waits")
 
 
+def test_compile(h):
+    with tap.case("compile"):
+        h.run("systemctl", "start", "spamscore-compile", check=True)
+        said = h.run("journalctl", "--no-pager", "-o", "cat", "-u", "spamscore-compile")
+        if "without libhs" in said:
+            tap.skip("rules are compiled", "built without libhs")
+            return
+        tap.match(said, r"body: \d+ patterns, \S+", "spamscore-compile compiles rules")
+        dirs = h.run("stat", "-c", "%U %a", "/var/cache/spamscore-compiled").strip()
+        tap.eq(dirs, "spamscore-compile 755", "where its own user alone may write")
+        log = lambda: h.run("journalctl", "--no-pager", "-o", "cat", "-u", "spamscored")
+        tap.match(log(), r"fault=compiled error=\"not compiled: cannot open", "before, the daemon said that it has none")
+        before = len(log())
+        h.run("systemctl", "reload", "spamscored", check=True)
+        tap.ok("reloaded" in log()[before:] and "fault=" not in log()[before:], "a reload takes them up", log()[before:])
+
+
 def test_life(h):
     with tap.case("life"):
         pid = h.show("spamscored", "MainPID")
@@ -244,6 +261,7 @@ def main():
             test_units(h)
             test_mail(h)
             test_tune(h)
+            test_compile(h)
             test_life(h)
         finally:
             h.stop()

@@ -43,7 +43,7 @@ def main():
             results.append(good)
             times.append(took)
             time.sleep(0.05)
-        said = [line for line in d.log if "fault=store" in line]
+        said = [line for line in d.log if "fault=store error=" in line]
         db.execute("ROLLBACK")
         db.close()
         times.sort()

@@ -156,10 +156,11 @@ static bool
 child_walk(struct mail_list *l, const char *path, unsigned depth)
 {
 	struct stat st;
+	bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 
-	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
-	    stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return true; /* could lead back up */
+	if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) ? link :
+	    !S_ISREG(st.st_mode)))
+		return true; /* could lead back up; would wait for a writer */
 	return walk(l, path, depth);
 }
 

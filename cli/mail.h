@@ -27,7 +27,8 @@ struct mail_list {
  *  - of a directory those of the files in it, recursively, in C-locale order.
  *    Names that begin with a dot are left out (Maildir++ keeps other folders
  *    there); of a Maildir, cur and new are read. Symbolic links inside a
- *    directory are followed to files only;
+ *    directory are followed to files only, and what is neither file nor
+ *    directory (a FIFO, a socket) is passed over;
  *  - of an mbox (the file begins with "From " and a time of day) each message:
  *    such a line behind an empty one begins the next;
  *  - of "-" the message or the mbox that stdin holds.

@@ -62,6 +62,7 @@ size = len(text["a"]) // 2
 same([json.loads(line)["message"]["size_bytes"] for line in out.splitlines()], [size, size + 1, size - 13 + 700000],
      "each has its own size, however much of it is scanned")
 os.symlink("..", "box/sub/up")
+os.mkfifo("box/sub/pipe")
 same(run(SPAMSCORE, "check", *base, "box", timeout=30)[1], one, "a link that leads up is not followed")
 
 with open("bad.cf", "w") as f:

@@ -35,6 +35,14 @@ rounded(double v, double digits)
 	return json_real(round(v * digits) / digits);
 }
 
+/* What tells ham from spam has no value where there is only one of them; the 0
+ * of JSON, beside a count of 0, would read like no error at all. */
+static bool
+has_both(const struct metrics *m)
+{
+	return m->ham > 0 && m->spam > 0;
+}
+
 static int
 print_json(const struct evaluate_report *r, const struct metrics *m)
 {
@@ -72,6 +80,24 @@ print_share(const char *label, size_t k, size_t n)
 }
 
 static void
+print_order(const struct metrics *m)
+{
+	static const char *const labels[] = { "  at 0.01 %", "  at 0.1 %",
+		"  at 1 %" };
+
+	if (!has_both(m)) {
+		printf("1-ROCA, lam and spam missed by ham lost: not to be had "
+		    "without %s\n", m->ham == 0 ? "ham" : "spam");
+		return;
+	}
+	printf("1-ROCA %.4f %%, lam %.4f %%\n", m->roca_pct, m->lam_pct);
+	printf("spam missed when this much ham is lost:\n");
+	for (int i = 0; i < 3; i++)
+		print_share(labels[i], (size_t)(m->missed_pct[i] / 100 *
+		    (double)m->spam + 0.5), m->spam);
+}
+
+static void
 print_text(const struct evaluate_report *r, const struct metrics *m)
 {
 	struct metrics_band bands[METRICS_BANDS];
@@ -84,13 +110,7 @@ print_text(const struct evaluate_report *r, const struct metrics *m)
 	printf("at a score of %g:\n", r->threshold);
 	print_share("  ham lost", m->ham_lost, m->ham);
 	print_share("  spam missed", m->spam_missed, m->spam);
-	printf("1-ROCA %.4f %%, lam %.4f %%\n", m->roca_pct, m->lam_pct);
-	printf("spam missed when this much ham is lost:\n");
-	for (int i = 0; i < 3; i++)
-		print_share(i == 0 ? "  at 0.01 %" : i == 1 ? "  at 0.1 %" :
-							     "  at 1 %",
-		    (size_t)(m->missed_pct[i] / 100 * (double)m->spam + 0.5),
-		    m->spam);
+	print_order(m);
 	printf("cpu %.1f us a message, model %zu bytes, labels taken for "
 	       "mistakes %.2f %%\n",
 	    r->count > 0 ? (double)r->cpu_us / (double)r->count : 0,
@@ -130,8 +150,11 @@ evaluate_report(const struct evaluate_report *r, bool json,
 	free(sorted);
 	if (scores_path != NULL)
 		code = scores_write(r, scores_path);
-	snprintf(title, sizeof(title), "%zu messages, 1-ROCA %.4f %%", r->count,
-	    m.roca_pct);
+	if (has_both(&m))
+		snprintf(title, sizeof(title), "%zu messages, 1-ROCA %.4f %%",
+		    r->count, m.roca_pct);
+	else
+		snprintf(title, sizeof(title), "%zu messages", r->count);
 	if (code == EX_OK && plot_path != NULL &&
 	    evaluate_plot(plot_path, title, r->items, r->count, &err) != 0)
 		code = cli_fail(EX_CANTCREAT, "%s", err.text);

@@ -70,6 +70,12 @@ import xml.dom.minidom  # noqa: E402
 same(xml.dom.minidom.parseString(svg).documentElement.tagName, "svg", "well-formed")
 same(figures("--no-rules"), alone, "the same again")
 
+for kind, other in (("ham", "spam"), ("spam", "ham")):
+    write("ONE", [r for r in order if r[0] == kind])
+    out = run(SPAMSCORE, "evaluate", "--stream", "ONE", "--no-rules", "--plot", "one.svg")[1].decode()
+    ok(f"not to be had without {other}" in out and "1-ROCA 0" not in out, f"{kind} alone: the text claims no order")
+    ok("1-ROCA 0" not in open("one.svg").read(), "nor does the plot")
+
 none = figures("--no-rules", "--feedback", "none")
 delayed = figures("--no-rules", "--feedback", "delayed:100")
 partial = figures("--no-rules", "--feedback", "partial:10%")

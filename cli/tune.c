@@ -291,7 +291,7 @@ directory_make(const char *dir)
 /* The log that is in use, read beside the daemon */
 static int
 collect_log(const struct tune_options *o, struct runtime *rt,
-    const char *model, struct tune_set *set)
+    bool learned, struct tune_set *set)
 {
 	const struct scoring_settings *s = engine_settings(rt->engine);
 	const struct ruleset *rs = engine_ruleset(rt->engine);
@@ -311,7 +311,7 @@ collect_log(const struct tune_options *o, struct runtime *rt,
 		return cli_fail(r == -ENOENT ? EX_NOINPUT : r == -EACCES ?
 			EX_NOPERM : EX_UNAVAILABLE, "%s", err.text);
 	/* the score set that live mail is judged by */
-	if (tune_set_init(set, rs, tune_model_is_active(model) ? 3 : 1) != 0)
+	if (tune_set_init(set, rs, learned ? 3 : 1) != 0)
 		r = error_set(&err, -ENOMEM, "out of memory");
 	else
 		r = fromlog_collect(store, rs, 0, set, &err);
@@ -339,6 +339,8 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	    dir != NULL ? dir : "") :
 	    strcmp(o->cache, "none") == 0 ? NULL : o->cache;
 	struct error err;
+	struct collection *from = NULL;
+	bool learned = tune_model_is_active(model);
 	int code = EX_OK;
 
 	if (dir == NULL)
@@ -350,13 +352,17 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 	else if (o->cache == NULL && access(dir, W_OK) != 0)
 		cache = NULL; /* somebody's own folders: leaves no trace */
 	if (code == EX_OK)
-		code = o->from_log ? collect_log(o, rt, model, &t.set) :
-		    tune_collect(o, rt, cache, model, &t.set, &t.from_cache);
+		code = o->from_log ? collect_log(o, rt, learned, &t.set) :
+		    tune_collect(o, rt, cache, (rt->dns != NULL ? 1 : 0) +
+			(learned ? 2 : 0), &t.set, &t.from_cache, &from);
 	if (code != EX_OK)
 		return code;
 	if (!o->judge.json)
 		tune_print_collect(&t);
 	code = clean_step(&t);
+	if (code == EX_OK && learned && from != NULL)
+		code = tune_terms(o, rt, from, &t.set);
+	tune_collection_free(from);
 	if (code == EX_OK)
 		code = fit_step(&t);
 	if (code == EX_OK)
@@ -388,7 +394,7 @@ tune(const struct tune_options *o)
 	if (a == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
 	/* what was learned and remembered from these labels must not judge
-	 * them; tune_collect() enters it as it was before each */
+	 * them; tune_terms() enters what others say */
 	judge.db = "none";
 	judge.model = "none";
 	/* the log holds the answers of its day */

@@ -60,14 +60,26 @@ int tune_plot(const struct tuning *t, const char *path, struct error *err);
 const char *tune_why(const struct tuning *t, size_t rule, char *out,
     size_t size);
 
+/* Where the messages of a set were found */
+struct collection;
+void tune_collection_free(struct collection *c);
+struct mail;
+const struct mail *tune_collection_mail(const struct collection *c,
+    const struct tune_message *m);
+
 /* Judges the folders' mail by the engine of rt, whose model must be none; on
- * several threads, the same result on any number of them. model: the file of
- * the model in use, NULL: none. If it is active, the mail is judged once more
- * in order of time, and each message gets the points that a model and a
- * reputation taught with the messages before it would give. */
+ * several threads, the same result on any number of them. */
 int tune_collect(const struct tune_options *o, struct runtime *rt,
-    const char *cache_path, const char *model, struct tune_set *ret_set,
-    size_t *ret_from_cache);
+    const char *cache_path, int score_set, struct tune_set *ret_set,
+    size_t *ret_from_cache, struct collection **ret_collection);
+/* Rules of a verdict, in a. 0 or -ENOMEM */
+int tune_hits(const struct runtime *rt, const struct verdict *v,
+    struct arena *a, uint32_t **ret_hits, size_t *ret_count);
+
+/* Once the set is clean: judges its mail again, for the points that a model
+ * and a reputation give a message whose label they have not seen. */
+int tune_terms(const struct tune_options *o, struct runtime *rt,
+    const struct collection *c, struct tune_set *set);
 
 /* Has it learned enough of both classes to be used? NULL: no. */
 bool tune_model_is_active(const char *path);

@@ -1,5 +1,5 @@
 /*
- * Labelled folders to hits: threads take messages in order and put what they
+ * Labelled mail to hits: threads take messages in order and put what they
  * found in that message's place, so their number does not show.
  */
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "cli/mail.h"
-#include "cli/scratch.h"
 #include "cli/tune.h"
 #include "config.h"
 #include "scoring/learn/model.h"
@@ -129,12 +128,12 @@ hits_take(struct item *it, const uint32_t *hits, size_t count)
 	return 0;
 }
 
-static int
-verdict_hits_take(const struct collection *c, struct item *it,
-    const struct verdict *v, struct arena *a)
+int
+tune_hits(const struct runtime *rt, const struct verdict *v, struct arena *a,
+    uint32_t **ret_hits, size_t *ret_count)
 {
-	const struct ruleset *rs = engine_ruleset(c->rt->engine);
-	uint32_t *hits = ARENA_ARRAY(a, v->hit_count, uint32_t);
+	const struct ruleset *rs = engine_ruleset(rt->engine);
+	uint32_t *hits = ARENA_ARRAY(a, v->hit_count + 1, uint32_t);
 	size_t n = 0;
 
 	if (hits == NULL)
@@ -145,7 +144,9 @@ verdict_hits_take(const struct collection *c, struct item *it,
 		if (k >= 0)
 			hits[n++] = (uint32_t)k;
 	}
-	return hits_take(it, hits, n);
+	*ret_hits = hits;
+	*ret_count = n;
+	return 0;
 }
 
 static int
@@ -157,6 +158,8 @@ item_judge(struct collection *c, struct item *it, struct span raw,
 	struct message_limits limits;
 	struct engine_run run;
 	struct message *m;
+	uint32_t *hits;
+	size_t count;
 	int r;
 
 	engine_limits(c->rt->engine, &limits);
@@ -173,7 +176,9 @@ item_judge(struct collection *c, struct item *it, struct span raw,
 		return -ENOMEM;
 	for (size_t i = 0; i < run.verdict->open_count; i++)
 		it->tests_open |= run.verdict->open[i].unknown;
-	return verdict_hits_take(c, it, run.verdict, a);
+	if (tune_hits(c->rt, run.verdict, a, &hits, &count) != 0)
+		return -ENOMEM;
+	return hits_take(it, hits, count);
 }
 
 /* With the lock held */
@@ -302,6 +307,7 @@ set_fill(struct collection *c, struct tune_set *set)
 		struct item *it = &c->items[i];
 
 		if (it->done) {
+			it->message.source = i;
 			set->tests_open += it->tests_open;
 			r = tune_set_add(set, &it->message, it->hits,
 			    it->hit_count);
@@ -361,126 +367,6 @@ key_make(const struct collection *c, unsigned char out[CACHE_KEY])
 	return ok;
 }
 
-/* What is known before a message's label: a model and a database that began
- * empty and were taught all the labels before. */
-struct terms {
-	struct collection *c;
-	struct model_writer *writer;
-	struct scratch scratch;
-	struct gather_sources sources;
-	struct arena *arena;
-	struct buf raw;
-};
-
-static int
-terms_learn(struct terms *t, const struct item *it,
-    const struct engine_run *run, struct error *err)
-{
-	struct sample_source source = { .message = run->message,
-		.delivered = true };
-	struct identity *ids;
-	struct sample s;
-	size_t count;
-
-	if (sample_make(&source, t->arena, &s) != 0 ||
-	    gather_identities(t->c->rt->auth, run->evidence, run->envelope,
-		run->message, t->arena, &ids, &count) != 0)
-		return error_set(err, -ENOMEM, "out of memory");
-	model_writer_learn(t->writer, &s, it->spam ? MODEL_SPAM : MODEL_HAM, 1,
-	    0);
-	if (count == 0)
-		return 0;
-	store_reputation_add(t->scratch.store, ids, count, it->spam ? 0 : 1,
-	    it->spam ? 1 : 0, NULL, it->message.time);
-	/* the next verdict must see it, or the result would depend on how fast
-	 * the disk is */
-	return store_flush(t->scratch.store, err);
-}
-
-/* The verdict again, now with what had been learned by then */
-static int
-terms_of_item(struct terms *t, struct item *it, struct error *err)
-{
-	struct runtime *rt = t->c->rt;
-	struct engine_request rq = { .sources = &t->sources,
-		.now = it->message.time, .arena = t->arena,
-		.model = model_writer_model(t->writer) };
-	struct engine_run run;
-	double sum = 0;
-	int r;
-
-	arena_reset(t->arena);
-	/* it went away meanwhile: no terms, as for a stranger */
-	if (mail_read(it->mail, (size_t)engine_settings(rt->engine)->scan_size,
-		&t->raw, &rq.full_size_bytes, NULL, NULL, err) != EX_OK)
-		return 0;
-	rq.raw = buf_span(&t->raw);
-	r = engine_judge(rt->engine, &rq, &run, err);
-	if (r != 0)
-		return r == -ENOMEM ? r : 0;
-	for (size_t i = 0; i < run.verdict->hit_count; i++)
-		if (strcmp(run.verdict->hits[i].type, "learned") == 0)
-			sum += run.verdict->hits[i].score;
-	for (size_t i = 0; i < run.verdict->reputation_count; i++)
-		sum += run.verdict->reputation[i].score;
-	it->message.fixed = sum;
-	free(it->hits);
-	it->hits = NULL;
-	r = verdict_hits_take(t->c, it, run.verdict, t->arena);
-	return r == 0 ? terms_learn(t, it, &run, err) :
-	    error_set(err, r, "out of memory");
-}
-
-static int
-item_cmp(const void *pa, const void *pb)
-{
-	const struct item *a = pa, *b = pb;
-	int c;
-
-	if (a->message.time != b->message.time)
-		return a->message.time < b->message.time ? -1 : 1;
-	c = memcmp(a->message.identity, b->message.identity, TUNE_IDENTITY);
-	if (c == 0)
-		c = strcmp(a->message.name, b->message.name);
-	return c != 0 ? c : (int)a->spam - (int)b->spam;
-}
-
-/* In order of arrival, each judged before it is taught: what has seen the
- * label would look better than it is. One after another, since each rests on
- * all before. */
-static int
-terms_add(struct collection *c)
-{
-	const struct scoring_settings *s = engine_settings(c->rt->engine);
-	struct model_options mo = { (size_t)s->learned_size,
-		(unsigned)s->learned_need };
-	struct terms t = { .c = c, .sources = c->rt->sources };
-	struct error err = { "out of memory" };
-	int r, code = scratch_open(&t.scratch, "tune");
-
-	if (code != EX_OK)
-		return code;
-	t.sources.store = t.scratch.store;
-	t.sources.store_why = NULL;
-	t.arena = arena_new(cli_arena_bytes(c->rt->engine));
-	buf_init(&t.raw, (size_t)s->scan_size);
-	r = t.arena == NULL ? -ENOMEM : model_writer_new(&mo, &t.writer, &err);
-	qsort(c->items, c->count, sizeof(*c->items), item_cmp);
-	for (size_t i = 0; i < c->count && r == 0; i++) {
-		if (c->items[i].done)
-			r = terms_of_item(&t, &c->items[i], &err);
-		if (c->progress && i % 100 == 0)
-			fprintf(stderr, "\r%zu of %zu", i, c->count);
-	}
-	if (c->progress)
-		fprintf(stderr, "\r%*s\r", 40, "");
-	model_writer_free(t.writer);
-	buf_done(&t.raw);
-	arena_free(t.arena);
-	scratch_close(&t.scratch);
-	return r == 0 ? EX_OK : cli_fail(EX_OSERR, "%s", err.text);
-}
-
 bool
 tune_model_is_active(const char *path)
 {
@@ -495,9 +381,11 @@ tune_model_is_active(const char *path)
 	return info.ham >= info.need && info.spam >= info.need;
 }
 
-static void
-collection_done(struct collection *c)
+void
+tune_collection_free(struct collection *c)
 {
+	if (c == NULL)
+		return;
 	for (size_t i = 0; i < c->count; i++)
 		free(c->items[i].hits);
 	free(c->items);
@@ -505,48 +393,59 @@ collection_done(struct collection *c)
 	mail_list_done(&c->mail[1]);
 	cache_free(c->cache);
 	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+const struct mail *
+tune_collection_mail(const struct collection *c, const struct tune_message *m)
+{
+	return c->items[m->source].mail;
 }
 
 int
 tune_collect(const struct tune_options *o, struct runtime *rt,
-    const char *cache_path, const char *model, struct tune_set *ret_set,
-    size_t *ret_from_cache)
+    const char *cache_path, int score_set, struct tune_set *ret_set,
+    size_t *ret_from_cache, struct collection **ret_collection)
 {
-	struct collection c = { .o = o, .rt = rt,
-		.progress = isatty(STDERR_FILENO) };
+	struct collection *c = calloc(1, sizeof(*c));
 	const struct ruleset *rs = engine_ruleset(rt->engine);
-	bool learned = tune_model_is_active(model);
 	unsigned char key[CACHE_KEY];
 	const char *why;
 	struct error err;
 	int code;
 
-	pthread_mutex_init(&c.lock, NULL);
-	code = mail_find(&c, o->ham, o->ham_count, false);
+	if (c == NULL)
+		return cli_fail(EX_OSERR, "out of memory");
+	c->o = o;
+	c->rt = rt;
+	c->progress = isatty(STDERR_FILENO);
+	pthread_mutex_init(&c->lock, NULL);
+	code = mail_find(c, o->ham, o->ham_count, false);
 	if (code == EX_OK)
-		code = mail_find(&c, o->spam, o->spam_count, true);
-	if (code == EX_OK && (!key_make(&c, key) ||
-	    cache_open(cache_path, key, ruleset_count(rs), &c.cache, &why) != 0))
+		code = mail_find(c, o->spam, o->spam_count, true);
+	if (code == EX_OK && (!key_make(c, key) ||
+	    cache_open(cache_path, key, ruleset_count(rs), &c->cache, &why) != 0))
 		code = cli_fail(EX_OSERR, "out of memory");
 	if (code == EX_OK && why != NULL)
 		cli_fail(0, "\"%s\" is not used: %s", cache_path, why);
 	if (code == EX_OK)
-		code = items_run(&c);
+		code = items_run(c);
 	/* what could not be kept costs time, nothing else */
 	if (code == EX_OK && cache_path != NULL &&
-	    cache_save(c.cache, cache_path, &err) != 0)
+	    cache_save(c->cache, cache_path, &err) != 0)
 		cli_fail(0, "hits are not kept: %s", err.text);
-	if (code == EX_OK && learned)
-		code = terms_add(&c);
-	if (code == EX_OK && tune_set_init(ret_set, rs,
-	    (rt->dns != NULL ? 1 : 0) + (learned ? 2 : 0)) != 0)
+	if (code == EX_OK && tune_set_init(ret_set, rs, score_set) != 0)
 		code = cli_fail(EX_OSERR, "out of memory");
 	else if (code == EX_OK) {
-		code = set_fill(&c, ret_set);
+		code = set_fill(c, ret_set);
 		if (code != EX_OK)
 			tune_set_done(ret_set);
 	}
-	*ret_from_cache = c.cached;
-	collection_done(&c);
+	*ret_from_cache = c->cached;
+	*ret_collection = c;
+	if (code != EX_OK) {
+		tune_collection_free(c);
+		*ret_collection = NULL;
+	}
 	return code;
 }

@@ -327,13 +327,29 @@ newest_begin(const struct tune_set *s, bool spam, size_t want)
 	return begin;
 }
 
-/* A campaign that began before the boundary is no new mail; its first
- * message stands before all its others. */
-static bool
-is_new(const struct tune_set *s, const struct tune_message *m, int64_t boundary)
+/* A mailing of which some came before the boundary is no new mail, whatever
+ * its label. How many spam are new. */
+static size_t
+newer_mark(struct tune_set *s, const struct clean_report *r)
 {
-	return m->time != 0 && m->time >= boundary &&
-	    s->messages[m->campaign].time >= boundary;
+	size_t spam = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct tune_message *m = &s->messages[i];
+
+		m->newer = m->time != 0 && m->time >= (m->spam ?
+		    r->spam_boundary : r->boundary);
+	}
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->messages[i].newer)
+			s->messages[s->messages[i].campaign].newer = false;
+	for (size_t i = 0; i < s->count; i++) {
+		struct tune_message *m = &s->messages[i];
+
+		m->newer = s->messages[m->campaign].newer;
+		spam += m->newer && m->spam && counts(m);
+	}
+	return spam;
 }
 
 /* Held out is the newest ham, from a boundary in time on, and the spam that
@@ -344,7 +360,7 @@ split(struct tune_set *s, const struct clean_options *o,
     struct clean_report *r)
 {
 	enum { LEAST = 20 }; /* fewer say nothing */
-	size_t n[2] = { 0, 0 }, new_spam = 0, want;
+	size_t n[2] = { 0, 0 }, new_spam, want;
 
 	for (size_t i = 0; i < s->count; i++)
 		if (counts(&s->messages[i]))
@@ -354,19 +370,18 @@ split(struct tune_set *s, const struct clean_options *o,
 	if (want < o->want_ham && o->want_ham <= n[0] / 2)
 		want = o->want_ham;
 	r->boundary = r->spam_boundary = newest_begin(s, false, want);
-	for (size_t i = 0; i < s->count; i++)
-		new_spam += counts(&s->messages[i]) && s->messages[i].spam &&
-		    is_new(s, &s->messages[i], r->boundary);
-	if (want > 0 && (new_spam < LEAST || n[1] - new_spam < LEAST))
+	new_spam = newer_mark(s, r);
+	if (want > 0 && (new_spam < LEAST || n[1] - new_spam < LEAST)) {
 		r->spam_boundary = newest_begin(s, true,
 		    (size_t)((double)want / (double)n[0] * (double)n[1]));
+		newer_mark(s, r);
+	}
 	for (size_t i = 0; i < s->count; i++) {
 		struct tune_message *m = &s->messages[i];
 
 		if (!counts(m))
 			continue;
-		m->use = is_new(s, m, m->spam ? r->spam_boundary : r->boundary) ?
-		    TUNE_HELD_OUT : TUNE_FIT;
+		m->use = m->newer ? TUNE_HELD_OUT : TUNE_FIT;
 		if (m->use == TUNE_HELD_OUT)
 			(*(m->spam ? &r->held_spam : &r->held_ham))++;
 		else

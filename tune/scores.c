@@ -219,29 +219,6 @@ matrix_make(struct work *w)
 	w->row_start[w->row_count] = n;
 }
 
-static uint64_t
-mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-	return x ^ x >> 31;
-}
-
-/* By campaign, and by what its first message is, not where it stands: one
- * more message elsewhere does not shuffle all the others. */
-static void
-folds_make(struct work *w)
-{
-	for (size_t i = 0; i < w->row_count; i++) {
-		const struct tune_message *m = row_message(w, i);
-		uint64_t h[TUNE_IDENTITY / 8];
-
-		memcpy(h, w->s->messages[m->campaign].identity, sizeof(h));
-		w->fold[i] = (uint8_t)(mix(mix(h[0]) + h[1] + w->o->seed *
-			0x9E3779B97F4A7C15u) % FOLDS);
-	}
-}
-
 /* Fits to the rows outside `without` (FOLDS: to all). */
 static int
 fold_fit(struct work *w, unsigned without, double pull,
@@ -450,7 +427,9 @@ problem_make(struct work *w, struct scores_report *r, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	boxes_make(w);
 	matrix_make(w);
-	folds_make(w);
+	for (size_t i = 0; i < w->row_count; i++)
+		w->fold[i] = (uint8_t)tune_set_fold(w->s, w->rows[i],
+		    w->o->seed, FOLDS);
 	quartiles_find(w);
 	return 0;
 }

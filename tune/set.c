@@ -74,19 +74,8 @@ number_cmp(const void *a, const void *b)
 }
 
 static int
-room_make(struct tune_set *s, size_t hits)
+hit_room_make(struct tune_set *s, size_t hits)
 {
-	if (s->count >= TUNE_MAX_MESSAGES)
-		return -E2BIG;
-	if (s->count == s->alloc) {
-		size_t alloc = s->alloc == 0 ? 1024 : s->alloc * 2;
-		void *p = reallocarray(s->messages, alloc, sizeof(*s->messages));
-
-		if (p == NULL)
-			return -ENOMEM;
-		s->messages = p;
-		s->alloc = alloc;
-	}
 	if (hits > s->hit_alloc - s->hit_count) {
 		size_t alloc = s->hit_alloc * 2 + hits + 4096;
 		void *p = reallocarray(s->hits, alloc, sizeof(*s->hits));
@@ -100,22 +89,31 @@ room_make(struct tune_set *s, size_t hits)
 	return s->hit_count + hits < UINT32_MAX ? 0 : -E2BIG;
 }
 
-int
-tune_set_add(struct tune_set *s, const struct tune_message *m,
-    const uint32_t *hits, size_t hit_count)
+static int
+room_make(struct tune_set *s, size_t hits)
 {
-	struct tune_message *new;
-	uint32_t *own;
-	size_t kept = 0;
-	int r;
+	if (s->count >= TUNE_MAX_MESSAGES)
+		return -E2BIG;
+	if (s->count == s->alloc) {
+		size_t alloc = s->alloc == 0 ? 1024 : s->alloc * 2;
+		void *p = reallocarray(s->messages, alloc, sizeof(*s->messages));
 
-	for (size_t i = 0; i < hit_count; i++)
-		if (hits[i] >= s->rule_count)
-			return -EINVAL;
-	r = room_make(s, hit_count);
-	if (r != 0)
-		return r;
-	own = s->hits + s->hit_count;
+		if (p == NULL)
+			return -ENOMEM;
+		s->messages = p;
+		s->alloc = alloc;
+	}
+	return hit_room_make(s, hits);
+}
+
+/* Copies them behind all others, in order and each once */
+static void
+hits_add(struct tune_set *s, struct tune_message *m, const uint32_t *hits,
+    size_t hit_count)
+{
+	uint32_t *own = s->hits + s->hit_count;
+	size_t kept = 0;
+
 	if (hit_count > 0) {
 		memcpy(own, hits, hit_count * sizeof(*own));
 		qsort(own, hit_count, sizeof(*own), number_cmp);
@@ -123,17 +121,57 @@ tune_set_add(struct tune_set *s, const struct tune_message *m,
 	for (size_t i = 0; i < hit_count; i++)
 		if (i == 0 || own[i] != own[i - 1])
 			own[kept++] = own[i];
+	m->first_hit = s->hit_count;
+	m->hit_count = (uint32_t)kept;
+	s->hit_count += kept;
+}
+
+static bool
+hits_are_known(const struct tune_set *s, const uint32_t *hits, size_t hit_count)
+{
+	for (size_t i = 0; i < hit_count; i++)
+		if (hits[i] >= s->rule_count)
+			return false;
+	return true;
+}
+
+int
+tune_set_add(struct tune_set *s, const struct tune_message *m,
+    const uint32_t *hits, size_t hit_count)
+{
+	struct tune_message *new;
+	int r;
+
+	if (!hits_are_known(s, hits, hit_count))
+		return -EINVAL;
+	r = room_make(s, hit_count);
+	if (r != 0)
+		return r;
 	new = &s->messages[s->count];
 	*new = *m;
 	new->name = arena_strdup(s->arena, m->name);
 	if (new->name == NULL)
 		return -ENOMEM;
-	new->first_hit = s->hit_count;
-	new->hit_count = (uint32_t)kept;
+	hits_add(s, new, hits, hit_count);
 	new->weight = 1;
 	new->use = TUNE_FIT;
-	s->hit_count += kept;
 	s->count++;
+	return 0;
+}
+
+int
+tune_set_rejudge(struct tune_set *s, size_t i, double fixed,
+    const uint32_t *hits, size_t hit_count)
+{
+	int r;
+
+	if (!hits_are_known(s, hits, hit_count))
+		return -EINVAL;
+	r = hit_room_make(s, hit_count);
+	if (r != 0)
+		return r;
+	hits_add(s, &s->messages[i], hits, hit_count);
+	s->messages[i].fixed = fixed;
 	return 0;
 }
 
@@ -167,4 +205,24 @@ tune_set_score(const struct tune_set *s, const struct tune_message *m,
 	for (uint32_t k = 0; k < m->hit_count; k++)
 		sum += scores[s->hits[m->first_hit + k]];
 	return round(sum * 1000) / 1000;
+}
+
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+	return x ^ x >> 31;
+}
+
+unsigned
+tune_set_fold(const struct tune_set *s, size_t i, uint64_t seed,
+    unsigned folds)
+{
+	const struct tune_message *m = &s->messages[s->messages[i].campaign];
+	uint64_t h[TUNE_IDENTITY / 8];
+
+	memcpy(h, m->identity, sizeof(h));
+	return (unsigned)(mix(mix(h[0]) + h[1] + seed * 0x9E3779B97F4A7C15u) %
+	    folds);
 }

@@ -51,7 +51,10 @@ struct tune_message {
 	uint32_t hit_count;
 	uint32_t campaign; /* messages of one mailing share a number */
 	double weight;	   /* beside what its class costs: age */
+	bool newer;	   /* all of its mailing came behind the boundary that
+			      held-out mail begins at */
 	enum tune_use use;
+	size_t source;	   /* the collector's own number of it */
 };
 
 struct tune_set {
@@ -79,6 +82,16 @@ int tune_set_add(struct tune_set *s, const struct tune_message *m,
     const uint32_t *hits, size_t hit_count);
 
 void tune_set_order(struct tune_set *s);
+
+/* Other hits and points for message i, as by tune_set_add */
+int tune_set_rejudge(struct tune_set *s, size_t i, double fixed,
+    const uint32_t *hits, size_t hit_count);
+
+/* Which of `folds` parts of the set message i is in. A mailing is in one
+ * part, and it is by what its first message is, not where it stands: one more
+ * message elsewhere does not shuffle all the others. */
+unsigned tune_set_fold(const struct tune_set *s, size_t i, uint64_t seed,
+    unsigned folds);
 
 /* Points of message m with `scores` (one a rule), rounded as judge() does */
 double tune_set_score(const struct tune_set *s, const struct tune_message *m,

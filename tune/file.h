@@ -19,7 +19,8 @@ int file_read(const char *path, struct buf *ret_bytes, struct error *err);
 typedef int file_check(void *context, const char *path, struct error *err);
 
 /* 0; -ENOTSUP: there is something that is no regular file; -errno. Nothing is
- * left behind by a failure, by a kill at most a hidden file. */
+ * left behind by a failure; what a kill leaves, a hidden file, is removed by
+ * the next call for the same path. */
 int file_replace(const char *path, struct span bytes, mode_t mode,
     struct error *err);
 /* The same, checked before. */

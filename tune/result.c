@@ -484,25 +484,6 @@ result_read(const char *path, struct arena *a, struct diags *diags,
 	return r;
 }
 
-const struct result_entry *
-result_find(const struct result *r, const char *name)
-{
-	size_t low = 0, high = r->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = strcmp(r->entries[mid].name, name);
-
-		if (c == 0)
-			return &r->entries[mid];
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
 bool
 result_stale(const struct result_entry *e, double shipped)
 {

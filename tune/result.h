@@ -80,9 +80,6 @@ int result_read(const char *path, struct arena *a, struct diags *diags,
 int result_parse(struct span text, const char *name, struct arena *a,
     struct diags *diags, struct result *ret_result, struct error *err);
 
-/* NULL: not there */
-const struct result_entry *result_find(const struct result *r,
-    const char *name);
 /* Was the entry fitted beside another score than what is shipped now? */
 bool result_stale(const struct result_entry *e, double shipped);
 

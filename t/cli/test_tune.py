@@ -213,6 +213,8 @@ for i in range(24):
     whole += run(SPAMSCORE, "lint", "--config", "conf", "--rules", "r.cf", "--rules", "state/tuned/candidate.cf")[0] == 0 and \
         now.count(b"\nscore ") == candidate.count(b"\nscore ") and now.endswith(b"\n")
 same(whole, 24, "killed 24 times: always a whole candidate")
+tune(*OURS)
+same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "lock", "tuned.cf"], "what a kill left is swept up")
 same(content("state/tuned/tuned.cf"), force, "the scores in force are what they were")
 
 # a damaged cache is one line

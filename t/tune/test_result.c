@@ -2,8 +2,11 @@
  * tuned.cf: what is written is read back, anything else is refused; the cache
  * of hits likewise; files are replaced or left.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "t/tap.h"
@@ -61,8 +64,7 @@ test_round_trip(void)
 		got.entries[0].old == 1.25 && got.entries[0].score == 2.001 &&
 		got.entries[0].spam == 400 && got.entries[0].so_low == 0.95 &&
 		strcmp(got.entries[0].why, "raised") == 0, "an entry");
-	tap_ok(result_find(&got, "B") == &got.entries[1] &&
-		result_find(&got, "C") == NULL, "by name");
+	tap_ok(strcmp(got.entries[1].name, "B") == 0, "and the next");
 	tap_ok(!result_stale(&got.entries[0], 1.5) &&
 		result_stale(&got.entries[0], 1.4), "based on another score");
 	/* cut anywhere, it is refused or whole lines short, never odd */
@@ -203,6 +205,67 @@ refuse(void *context, const char *path, struct error *err)
 		"path" : "name");
 }
 
+static int
+die(void *context, const char *path, struct error *err)
+{
+	(void)context, (void)path, (void)err;
+	_exit(0);
+}
+
+/* Somebody else writes the same file, while this one waits for its check. */
+static int
+meanwhile(void *context, const char *path, struct error *err)
+{
+	(void)context;
+	tap_is_int(file_replace("f", SPAN_LIT("theirs"), 0640, err), 0,
+	    "two at a time");
+	tap_is_int(access(path, F_OK), 0, "what is being written is no leftover");
+	return 0;
+}
+
+static int
+hidden_names(char *name, size_t size)
+{
+	DIR *d = opendir(".");
+	struct dirent *e;
+	int n = 0;
+
+	while ((e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, ".f.", 3) == 0) {
+			snprintf(name, size, "%s", e->d_name);
+			n++;
+		}
+	closedir(d);
+	return n;
+}
+
+static void
+test_killed(void)
+{
+	struct error err;
+	struct buf b;
+	char name[256] = "", later[256] = "";
+
+	fflush(stdout);
+	if (fork() == 0) {
+		file_replace_checked("f", SPAN_LIT("cut"), 0640, die, NULL, &err);
+		_exit(1);
+	}
+	wait(NULL);
+	tap_is_int(hidden_names(name, sizeof(name)), 1, "killed: a leftover");
+	tap_is_int(file_replace_checked("f", SPAN_LIT("mine"), 0640, meanwhile,
+	    NULL, &err), 0, "the next call");
+	buf_init(&b, 100);
+	tap_is_int(file_read("f", &b, &err), 0, "read");
+	tap_ok(span_is(buf_span(&b), "mine"), "the last one stands");
+	buf_done(&b);
+	tap_ok(hidden_names(later, sizeof(later)) == 0, "nothing is left: %s%s", name,
+	    later);
+	close(open(".f.backup", O_CREAT | O_WRONLY, 0600));
+	file_replace("f", SPAN_LIT("x"), 0640, &err);
+	tap_is_int(unlink(".f.backup"), 0, "a file of one's own stays");
+}
+
 static void
 test_files(void)
 {
@@ -243,6 +306,7 @@ main(void)
 	test_refused();
 	test_cache();
 	test_files();
+	test_killed();
 	arena_free(arena);
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
 		unlink(left[i]);

@@ -130,28 +130,6 @@ signature_of(struct dkim_run *run, DKIM_SIGINFO *info)
 	return NULL;
 }
 
-/* The one key record (RFC 6376 3.6.2.2); others beside it that are no keys
- * do no harm. NULL with *ret_fault. */
-static const struct dns_record *
-key_record(const struct dns_answer *ans, const char **ret_fault)
-{
-	const struct dns_record *key = NULL;
-	struct tags t;
-
-	*ret_fault = "no key for signature";
-	for (size_t i = 0; i < ans->count; i++) {
-		if (ans->count > 1 && (!tags_parse(ans->records[i].data, &t) ||
-		    tags_get(&t, "p").ptr == NULL))
-			continue;
-		if (key != NULL) {
-			*ret_fault = "several keys for signature";
-			return NULL;
-		}
-		key = &ans->records[i];
-	}
-	return key;
-}
-
 /* Into the library's buffer; what does not fit without its notes and unknown
  * tags. False: not even then. */
 static bool
@@ -192,7 +170,7 @@ key_lookup(DKIM *dkim, DKIM_SIGINFO *info, unsigned char *buf, size_t size)
 	sig->key_secure = ans->secure;
 	if (ans->status != DNS_FOUND)
 		return DKIM_CBSTAT_NOTFOUND;
-	key = key_record(ans, &sig->key_fault);
+	key = dkim_key_record(ans, &sig->key_fault);
 	if (key == NULL)
 		return DKIM_CBSTAT_NOTFOUND;
 	if (sig->large || memchr(key->data.ptr, '\0', key->data.len) != NULL ||

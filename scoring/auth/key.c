@@ -49,6 +49,26 @@ dkim_key_parse(struct span record, struct dkim_key *k)
 	return NULL;
 }
 
+const struct dns_record *
+dkim_key_record(const struct dns_answer *ans, const char **ret_fault)
+{
+	const struct dns_record *key = NULL;
+	struct tags t;
+
+	*ret_fault = "no key for signature";
+	for (size_t i = 0; i < ans->count; i++) {
+		if (ans->count > 1 && (!tags_parse(ans->records[i].data, &t) ||
+		    tags_get(&t, "p").ptr == NULL))
+			continue;
+		if (key != NULL) {
+			*ret_fault = "several keys for signature";
+			return NULL;
+		}
+		key = &ans->records[i];
+	}
+	return key;
+}
+
 void
 dkim_key_reduce(struct buf *out, const struct tags *t)
 {

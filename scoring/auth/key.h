@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "scoring/auth/canon.h"
+#include "scoring/auth/dns.h"
 #include "scoring/auth/tags.h"
 
 struct dkim_key {
@@ -17,6 +18,10 @@ struct dkim_key {
 	bool strict;	  /* t=s: i= must be at d= itself */
 };
 
+/* The one record that is a key (3.6.2.2); others beside it do no harm. NULL:
+ * *ret_fault says why. */
+const struct dns_record *dkim_key_record(const struct dns_answer *ans,
+    const char **ret_fault);
 /* NULL, or what is wrong with it as a key for sha256 signatures of mail.
  * Without wrongs *ret is filled. */
 const char *dkim_key_parse(struct span record, struct dkim_key *ret);

@@ -73,28 +73,18 @@ signed_body_free(struct signed_body *b)
 	free(b);
 }
 
-/* The one key record (RFC 6376 3.6.2.2), good for sha256 and of that kind */
+/* The key, good for sha256 and of that kind; why not */
 static const char *
 find_key(const struct dns_answer *ans, enum canon_key kind,
     struct dkim_key *ret)
 {
-	struct dkim_key other;
 	const char *why;
+	const struct dns_record *record = dkim_key_record(ans, &why);
 
-	for (size_t i = 0; i < ans->count; i++) {
-		why = dkim_key_parse(ans->records[i].data, ret);
-		if (ans->count > 1 && ret->p.ptr == NULL)
-			continue; /* no key at all: does no harm */
-		for (size_t k = i + 1; k < ans->count; k++) {
-			dkim_key_parse(ans->records[k].data, &other);
-			if (other.p.ptr != NULL)
-				return "several keys for signature";
-		}
-		if (why == NULL && ret->kind != kind)
-			why = "key of another kind";
+	if (record == NULL)
 		return why;
-	}
-	return "no key for signature";
+	why = dkim_key_parse(record->data, ret);
+	return why == NULL && ret->kind != kind ? "key of another kind" : why;
 }
 
 struct outcome

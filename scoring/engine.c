@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "config.h"
+#include "scoring/auth/auth.h"
 #include "scoring/engine.h"
 
 /* Strings of the settings; the ruleset keeps its own memory. */
@@ -237,9 +238,12 @@ engine_load(const struct engine_options *o, struct diags *diags,
 	r = config_read(e, o, rooms, o->room_count + 1, diags, err);
 	if (r == 0)
 		r = rules_load(e, o, rooms, o->room_count + 1, diags, err);
-	if (r == 0)
-		scoring_settings_check(&e->settings,
-		    o->config != NULL ? o->config : "settings", diags);
+	if (r == 0) {
+		const char *file = o->config != NULL ? o->config : "settings";
+
+		scoring_settings_check(&e->settings, file, diags);
+		auth_settings_check(&e->settings, file, o->keep_going, diags);
+	}
 	if (r == 0 && !o->keep_going && diags->errors != errors_before)
 		r = error_set(err, -EINVAL, "%zu errors in configuration or rules",
 		    diags->errors - errors_before);

@@ -25,6 +25,12 @@ int auth_context_new(const struct scoring_settings *settings, struct dns *dns,
     struct auth_context **ret_context, struct error *err);
 void auth_context_free(struct auth_context *c);
 
+/* Words of settings that this room reads, before anything is asked. strict:
+ * what only must be right where mail is judged over the network is an error,
+ * not a warning. */
+void auth_settings_check(const struct scoring_settings *s, const char *file,
+    bool strict, struct diags *diags);
+
 struct auth;
 /* settings and arena must outlive it. NULL: no memory. */
 struct auth *auth_new(struct auth_context *c,

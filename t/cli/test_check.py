@@ -83,4 +83,15 @@ lines = out.decode().splitlines()
 same(code, 78, "lint: bad configuration: 78")
 for want in ("bad.conf:3: ", "bad.conf:4: ", "bad.conf:0: tempfail_score 8 is below tag_score 9"):
     ok(any(line.startswith(want) for line in lines), f"lint: {want}") or note(out)
+
+# what the daemon could not start with
+with open("net.conf", "w") as f:
+    f.write("resolver 192.0.2.1 192.0.2.2@5353 2001:db8::1@53 fe80::1%lo nonsense 192.0.2.1@0 192.0.2.1@ 192.0.2.300\n"
+            "trust_anchor /nowhere/key\npublic_suffix_list /nowhere/psl\narc_trusted_sealers list.example not..one com\n")
+code, out, err = run(SPAMSCORE, "lint", "--config", "net.conf", "--rules", "r.cf")
+same((code, sorted(line.split(": ", 1)[1] for line in out.decode().splitlines())), (78, sorted(
+    [f'resolver: not an address or address@port: "{w}"' for w in ("nonsense", "192.0.2.1@0", "192.0.2.1@", "192.0.2.300")] +
+    [f'{n}: cannot read "{p}": No such file or directory'
+     for n, p in (("trust_anchor", "/nowhere/key"), ("public_suffix_list", "/nowhere/psl"))] +
+    [f'arc_trusted_sealers: not a domain: "{w}"' for w in ("not..one", "com")])), "lint: resolvers, files and sealers")
 done()

@@ -13,6 +13,9 @@
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include <libmilter/mfapi.h>
 
@@ -40,6 +43,7 @@ enum {
 
 struct life {
 	const struct daemon_options *options;
+	struct arena *arena;	 /* of what is read before the privileges go */
 	struct server server;
 	struct milter_settings early; /* as read before privileges went */
 	struct privilege_user user;
@@ -77,8 +81,9 @@ complain(int code, const char *text)
 /* The daemon's own settings, before anything is loaded with fewer rights.
  * Faults of rules and scoring come later, with all others. */
 static int
-read_early(struct life *l, struct arena *a)
+read_early(struct life *l)
 {
+	struct arena *a = l->arena;
 	struct settings_room room = { milter_settings_table, &l->early };
 	struct conf_lines lines = { 0 };
 	struct error err;
@@ -102,14 +107,14 @@ read_early(struct life *l, struct arena *a)
 }
 
 static int
-load_first(struct life *l, struct arena *a)
+load_first(struct life *l)
 {
 	struct snapshot *snapshot;
 	struct error err;
 	struct diags diags;
 	int r;
 
-	diags_init(&diags, a);
+	diags_init(&diags, l->arena);
 	r = snapshot_load(&l->options->load, NULL, &diags, &snapshot, &err);
 	report_errors(&diags);
 	if (r != 0)
@@ -409,6 +414,10 @@ finish(struct life *l, int code)
 		log_write(LOG_ERR, "fault=store error=\"%s\"", err.text);
 	if (atomic_load(&l->server.in_flight) == 0)
 		store_close(l->server.store);
+#ifdef __SANITIZE_ADDRESS__
+	if (__lsan_do_recoverable_leak_check() != 0)
+		code = EX_SOFTWARE;
+#endif
 	log_write(LOG_NOTICE, "stopped");
 	fflush(NULL);
 	_exit(code);
@@ -544,8 +553,9 @@ folder_of(const char *path, struct arena *a)
  * and the sockets' directories. Rules that a later configuration keeps
  * elsewhere cannot be read until the next start, and the log says so. */
 static int
-confine(struct life *l, struct arena *a)
+confine(struct life *l)
 {
+	struct arena *a = l->arena;
 	const struct snapshot_options *o = &l->options->load;
 	struct scoring_settings scoring;
 	struct settings_room room = { scoring_settings_table, &scoring };
@@ -604,13 +614,11 @@ int
 daemon_run(const struct daemon_options *options)
 {
 	struct life *l = calloc(1, sizeof(*l));
-	struct arena *a = arena_new(EARLY_ARENA_BYTES);
 	sigset_t signals;
 	int code;
 
-	if (l == NULL || a == NULL) {
+	if (l == NULL || (l->arena = arena_new(EARLY_ARENA_BYTES)) == NULL) {
 		free(l);
-		arena_free(a);
 		return EX_OSERR;
 	}
 	l->options = options;
@@ -634,15 +642,15 @@ daemon_run(const struct daemon_options *options)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	code = read_early(l, a);
+	code = read_early(l);
 	if (code == EX_OK && !options->foreground)
 		code = detach(l);
 	if (code == EX_OK)
 		code = start_privileged(l);
 	if (code == EX_OK)
-		code = confine(l, a);
+		code = confine(l);
 	if (code == EX_OK)
-		code = load_first(l, a);
+		code = load_first(l);
 	if (code == EX_OK) {
 		apply_log_settings(&l->server, &l->server.current->settings);
 		code = open_server(l);
@@ -656,7 +664,7 @@ daemon_run(const struct daemon_options *options)
 	if (l->control_fd >= 0)
 		unlink(l->early.control_socket);
 	milter_settings_done(&l->early);
-	arena_free(a);
+	arena_free(l->arena);
 	free(l);
 	return code;
 }

@@ -76,8 +76,13 @@ privilege_drop(const struct privilege_user *user, struct error *err)
 		    setresuid(user->uid, user->uid, user->uid) == -1)
 			return error_set(err, -errno, "cannot become \"%s\": %s",
 			    user->name, strerror(errno));
-		/* no core dump of other people's mail, no ptrace by peers */
+		/* no core dump of other people's mail, no ptrace by peers (and
+		 * so no search for leaks, where a sanitizer wants that) */
+#ifdef __SANITIZE_ADDRESS__
+		prctl(PR_SET_DUMPABLE, 1);
+#else
 		prctl(PR_SET_DUMPABLE, 0);
+#endif
 	}
 	r = capabilities_drop(err);
 	if (r != 0)

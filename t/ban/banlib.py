@@ -156,11 +156,8 @@ class Helper:
     def start(self, wait=True):
         with open(self.log_path, 'ab') as log:
             mark = log.tell()
-            # a helper without privileges cannot be searched for leaks
-            env = dict(os.environ, ASAN_OPTIONS='detect_leaks=0:' +
-                os.environ.get('ASAN_OPTIONS', ''))
             self.proc = subprocess.Popen([self.program, '--config', self.config],
-                stderr=log, env=env)
+                stderr=log)
         if wait and not wait_for(lambda: 'ready version' in self.log(mark) or
                 self.proc.poll() is not None, 60) or self.proc.poll() is not None:
             note(self.log()[-3000:])
@@ -183,6 +180,9 @@ class Helper:
             self.proc.send_signal(sig)
             code = self.proc.wait(20)
             self.proc = None
+            if any(w in self.log() for w in ('Sanitizer', 'runtime error: ')):
+                ok(False, 'the sanitizers find nothing')
+                note(self.log()[-5000:])
             return code
 
     def remove(self):

@@ -367,6 +367,8 @@ class Daemon:
             self.process.wait()
             code = "it had to be killed"
         self.reader.join(5)
+        if any("Sanitizer" in line or "runtime error: " in line for line in self.log):
+            raise AssertionError("\n".join(self.log[-60:]))
         return code
 
     def remove(self):

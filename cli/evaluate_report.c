@@ -140,7 +140,7 @@ evaluate_report(const struct evaluate_report *r, bool json,
 	struct metrics m;
 	struct error err;
 	char title[128];
-	int code = EX_OK;
+	int code = EX_OK, also = EX_OK;
 
 	if (sorted == NULL)
 		return cli_fail(EX_OSERR, "out of memory");
@@ -148,19 +148,20 @@ evaluate_report(const struct evaluate_report *r, bool json,
 		memcpy(sorted, r->items, r->count * sizeof(*sorted));
 	metrics_compute(sorted, r->count, r->threshold, &m);
 	free(sorted);
+	/* first what took so long to find out: a file may fail */
+	if (json)
+		code = print_json(r, &m);
+	else
+		print_text(r, &m);
 	if (scores_path != NULL)
-		code = scores_write(r, scores_path);
+		also = scores_write(r, scores_path);
 	if (has_both(&m))
 		snprintf(title, sizeof(title), "%zu messages, 1-ROCA %.4f %%",
 		    r->count, m.roca_pct);
 	else
 		snprintf(title, sizeof(title), "%zu messages", r->count);
-	if (code == EX_OK && plot_path != NULL &&
+	if (plot_path != NULL &&
 	    evaluate_plot(plot_path, title, r->items, r->count, &err) != 0)
-		code = cli_fail(EX_CANTCREAT, "%s", err.text);
-	if (code == EX_OK && json)
-		code = print_json(r, &m);
-	else if (code == EX_OK)
-		print_text(r, &m);
-	return code;
+		also = cli_fail(EX_CANTCREAT, "%s", err.text);
+	return code != EX_OK ? code : also;
 }

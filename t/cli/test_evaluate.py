@@ -131,5 +131,8 @@ for args in ([], ["--stream", "ORDER", "--feedback", "soon"], ["--stream", "ORDE
     code, out, err = run(SPAMSCORE, "evaluate", *args, "--no-rules") if args[1:2] == ["ORDER"] else run(SPAMSCORE, "evaluate", *args)
     ok(code == 64 and err != b"" and out == b"", "usage: " + " ".join(args)) or note((code, out, err))
 same(run(SPAMSCORE, "evaluate", "--stream", "nowhere", "--no-rules")[0], 66, "no stream: 66")
-same(run(SPAMSCORE, "evaluate", "--stream", "ORDER", "--no-rules", "--plot", "no/where")[0], 73, "a plot that cannot be written: 73")
+for option in ("--plot", "--scores"):
+    code, out, err = run(SPAMSCORE, "evaluate", "--stream", "ORDER", "--no-rules", "--json", option, "no/where")
+    same((code, json.loads(out or "{}").get("roca_pct")), (73, alone["roca_pct"]),
+         f"{option} that cannot be written: 73, and the figures all the same")
 done()

@@ -29,7 +29,6 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "scoring/evidence.h"
 #include "scoring/learn/sample.h"
 #include "scoring/message/message.h"
 

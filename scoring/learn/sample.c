@@ -268,25 +268,6 @@ header_tokens(const struct message *m, struct view *v)
 	    "", none);
 }
 
-static void
-check_token(struct view *v, const char *prefix, const struct check *c,
-    enum auth_result r)
-{
-	if (c->state == CHECK_DONE && r != AUTH_NONE)
-		view_token(v, prefix, span_cstr(auth_result_name(r)), "", none);
-}
-
-static void
-evidence_tokens(struct view *v, const struct evidence *e)
-{
-	check_token(v, "spf=", &e->spf_mailfrom.check, e->spf_mailfrom.result);
-	check_token(v, "dmarc=", &e->dmarc.check, e->dmarc.result);
-	check_token(v, "iprev=", &e->iprev.check, e->iprev.result);
-	for (size_t i = 0; i < e->dkim_count && i < 4; i++)
-		check_token(v, e->dkim[i].aligned ? "dkim-aligned=" : "dkim=",
-		    &e->dkim[i].check, e->dkim[i].result);
-}
-
 int
 sample_make(const struct sample_source *source, struct arena *a,
     struct sample *ret_sample)
@@ -303,8 +284,6 @@ sample_make(const struct sample_source *source, struct arena *a,
 	    !view_init(&tokens, a, SAMPLE_TOKENS_BYTES))
 		return -ENOMEM;
 	header_tokens(m, &tokens);
-	if (source->evidence != NULL)
-		evidence_tokens(&tokens, source->evidence);
 	for (size_t i = 0; i < m->field_count; i++) {
 		struct field *f = &m->fields[i];
 		enum field_class class;

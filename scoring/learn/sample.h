@@ -24,7 +24,6 @@
 
 #include "base/arena.h"
 #include "base/span.h"
-#include "scoring/evidence.h"
 #include "scoring/message/message.h"
 
 enum sample_view {
@@ -32,8 +31,7 @@ enum sample_view {
 	SAMPLE_HEAD,   /* the author's fields, decoded, "Name:value\n" */
 	SAMPLE_TEXT,   /* decoded visible text */
 	SAMPLE_TOKENS, /* words of ours, a space between: structure, order of
-			  fields, domains of URIs, charsets, scripts,
-			  authentication */
+			  fields, domains of URIs, charsets, scripts */
 	SAMPLE_VIEWS,
 };
 
@@ -52,11 +50,9 @@ struct sample {
 };
 
 struct sample_source {
+	/* Nothing of DNS beside it: verdict and lesson must agree in what they
+	 * see, and a lesson from a mailbox has no answers of that day. */
 	struct message *message;
-	/* NULL: none. Verdict and lesson must agree in it: a lesson from a
-	 * mailbox has no DNS answers of that day, so judge passes none, and
-	 * no lookup that did not finish can sway what was learned. */
-	const struct evidence *evidence;
 	/* false: the bytes came by SMTP just now and the local MTA's Received
 	 * is not among them; true: they come from a mailbox or file */
 	bool delivered;

@@ -53,6 +53,8 @@ int cli_usage(const char *verb);
 int cli_print_json(FILE *out, json_t *object);
 /* Is `when` (auto, always, never) met for stdout? NO_COLOR counts. */
 bool cli_color(const char *when);
+/* Text that may be mail's on stdout, escaped */
+void cli_print_text(struct span text);
 /* Flushes stdout: a full disk is an error, not silence. */
 int cli_finish(int code);
 

@@ -51,6 +51,17 @@ cli_color(const char *when)
 	    isatty(STDOUT_FILENO);
 }
 
+void
+cli_print_text(struct span text)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	escape_text(&out, text, 0);
+	fwrite(out.ptr, 1, out.len, stdout);
+	buf_done(&out);
+}
+
 int
 cli_finish(int code)
 {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/escape.h"
+#include "base/random.h"
 #include "cli/cli.h"
 #include "cli/evaluate.h"
 #include "cli/mail.h"
@@ -78,11 +79,9 @@ cpu_now_us(void)
 static double
 unit(uint64_t n, uint64_t purpose)
 {
-	uint64_t x = n * 0x9E3779B97F4A7C15u + purpose * 0xD1B54A32D192ED03u;
+	uint64_t x = random_mix(n * RANDOM_STEP +
+	    purpose * 0xD1B54A32D192ED03u);
 
-	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-	x ^= x >> 31;
 	return (double)(x >> 11) / 9007199254740992.0;
 }
 

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/escape.h"
 #include "cli/mail.h"
 #include "cli/state.h"
 #include "scoring/explain.h"
@@ -42,12 +41,9 @@ print(const struct judge_options *o, const struct engine_run *run)
 static void
 print_name(const char *name, bool behind_another)
 {
-	struct buf out;
-
-	buf_init(&out, 64 << 10);
-	escape_text(&out, span_cstr(name), 0);
-	printf("%s%.*s:\n", behind_another ? "\n" : "", (int)out.len, out.ptr);
-	buf_done(&out);
+	fputs(behind_another ? "\n" : "", stdout);
+	cli_print_text(span_cstr(name));
+	puts(":");
 }
 
 /* One message, or each of an mbox */

@@ -3,7 +3,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/escape.h"
 #include "cli/state.h"
 #include "config.h"
 #include "milter/settings.h"
@@ -214,14 +213,9 @@ state_close(struct state *s, int code)
 void
 state_print(const json_t *value)
 {
-	struct buf out;
-
-	buf_init(&out, 1 << 20);
 	if (json_is_string(value))
-		escape_text(&out, span_of(json_string_value(value),
-		    json_string_length(value)), 0);
-	fwrite(out.ptr, 1, out.len, stdout);
-	buf_done(&out);
+		cli_print_text(span_of(json_string_value(value),
+		    json_string_length(value)));
 }
 
 const char *

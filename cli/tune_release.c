@@ -3,7 +3,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/escape.h"
 #include "cli/state.h"
 #include "cli/tune_release.h"
 #include "tune/file.h"
@@ -275,8 +274,14 @@ ask_gate(const struct tune_options *o, const struct engine *e,
 	json_t *answer = NULL;
 	struct error err;
 	struct state s;
-	int code = state_open(&s, &so, false);
+	int code = state_paths(&s, &so);
 
+	/* where no daemon has run yet nothing can have been labelled since */
+	if (code == EX_OK && access(s.db, F_OK) != 0 && errno == ENOENT)
+		return judge_rows(NULL, reject, &go, &c->gate, &err) == 0 ? EX_OK :
+		    cli_fail(EX_OSERR, "%s", err.text);
+	if (code == EX_OK)
+		code = state_open(&s, &so, false);
 	if (code == EX_OK)
 		answer = state_ask(&s, json_pack("{s:s, s:s, s:s, s:I, s:b, s:I}",
 		    "op", "shadow", "set", SHADOW_CANDIDATE, "hash", c->hash,
@@ -418,6 +423,13 @@ adopt(const struct tune_options *o, const struct release_options *r,
 }
 
 static int
+rollback_json(const struct history_entry *to, bool done)
+{
+	return cli_print_json(stdout, json_pack("{s:b, s:b, s:I}", "rolled_back",
+	    done, "shipped", to->none, "number", (json_int_t)to->number));
+}
+
+static int
 rollback(const struct tune_options *o, const struct release_options *r,
     const char *dir, struct arena *a)
 {
@@ -435,18 +447,21 @@ rollback(const struct tune_options *o, const struct release_options *r,
 	if (rc != 0)
 		return cli_fail(release_code(rc),
 		    "%s; the scores in force are unchanged", err.text);
-	if (r->dry_run) {
+	if (r->dry_run && !o->judge.json)
 		printf("would return to %s\n", list[n - 1].none ?
 			"the scores as shipped" : list[n - 1].path);
-		return EX_OK;
-	}
+	if (r->dry_run)
+		return o->judge.json ? rollback_json(&list[n - 1], false) : EX_OK;
 	if (history_note(dir, time(NULL), "rolled-back", list[n - 1].none ?
 		"to the scores as shipped" : "to the scores before", &err) != 0)
 		cli_fail(0, "%s", err.text);
 	how = daemon_reload(o->judge.config, &told);
-	printf("%s are in force again; %s\n", list[n - 1].none ?
-		"the scores as shipped" : "the scores before", how);
-	return told;
+	if (o->judge.json)
+		rc = rollback_json(&list[n - 1], true);
+	else
+		printf("%s are in force again; %s\n", list[n - 1].none ?
+			"the scores as shipped" : "the scores before", how);
+	return rc != EX_OK ? rc : told;
 }
 
 /* ---- history */
@@ -503,13 +518,10 @@ print_events(const struct tune_options *o, const char *dir, struct arena *a)
 			    (json_int_t)events[i].time, "event", events[i].event,
 			    "text", events[i].text));
 		} else {
-			struct buf line;
-
-			buf_init(&line, 8192);
-			escape_text(&line, span_cstr(events[i].text), 0);
-			printf("%s  %s: %s\n", state_time(events[i].time, when),
-			    events[i].event, line.ptr);
-			buf_done(&line);
+			printf("%s  %s: ", state_time(events[i].time, when),
+			    events[i].event);
+			cli_print_text(span_cstr(events[i].text));
+			putchar('\n');
 		}
 	return code;
 }

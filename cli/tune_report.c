@@ -3,11 +3,9 @@
  */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/escape.h"
 #include "base/json.h"
-#include "cli/tune.h"
+#include "cli/tune_release.h"
 
 enum { SHOWN_SUSPECTS = 20 };
 
@@ -39,16 +37,6 @@ tune_why(const struct tuning *t, size_t rule, char *out, size_t size)
 	    "as it should be";
 }
 
-static void
-day(int64_t when, char out[32])
-{
-	time_t t = (time_t)when;
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d", &tm) == 0)
-		strcpy(out, "?");
-}
-
 void
 tune_print_collect(const struct tuning *t)
 {
@@ -73,41 +61,28 @@ tune_print_clean(const struct tuning *t)
 	       "near-duplicates left out; %zu mailings, the largest of %zu\n",
 	    r->ham, r->spam, r->contradicted, r->duplicates, r->campaigns,
 	    r->largest);
-	day(r->ham_from, a);
-	day(r->ham_to, b);
-	day(r->spam_from, c);
-	day(r->spam_to, d);
-	printf("       ham of %s to %s, spam of %s to %s, overlap %.0f %%\n", a, b,
-	    c, d, 100 * r->overlap);
+	if (r->no_time > 0)
+		printf("       %zu of these do not tell when they came\n",
+		    r->no_time);
+	if (r->ham_to != 0 && r->spam_to != 0)
+		printf("       ham of %s to %s, spam of %s to %s, overlap %.0f %%\n",
+		    release_day(r->ham_from, a), release_day(r->ham_to, b),
+		    release_day(r->spam_from, c), release_day(r->spam_to, d),
+		    100 * r->overlap);
 	if (r->ages_differ)
 		printf("       warning: ham and spam are of different ages; what "
 		       "changes with the years looks like a sign of spam\n");
-	if (r->held_ham + r->held_spam > 0) {
-		day(r->boundary, a);
-		day(r->spam_boundary, b);
-		if (r->spam_boundary == r->boundary)
-			printf("       fitted to %zu ham and %zu spam before %s, "
-			       "judged on %zu and %zu since\n", r->fit_ham,
-			    r->fit_spam, a, r->held_ham, r->held_spam);
-		else
-			printf("       fitted to %zu ham before %s and %zu spam "
-			       "before %s, judged on %zu and %zu since\n",
-			    r->fit_ham, a, r->fit_spam, b, r->held_ham,
-			    r->held_spam);
-	} else
+	if (r->held_ham + r->held_spam == 0)
 		printf("       nothing is held out\n");
-}
-
-/* Text of mail's surroundings (file names) on a terminal */
-static void
-print_name(const char *name)
-{
-	struct buf out;
-
-	buf_init(&out, 65536);
-	escape_text(&out, span_cstr(name), 0);
-	fwrite(out.ptr, 1, out.len, stdout);
-	buf_done(&out);
+	else if (r->spam_boundary == r->boundary || r->held_spam == 0)
+		printf("       fitted to %zu ham and %zu spam before %s, "
+		       "judged on %zu and %zu since\n", r->fit_ham, r->fit_spam,
+		    release_day(r->boundary, a), r->held_ham, r->held_spam);
+	else
+		printf("       fitted to %zu ham before %s and %zu spam before %s, "
+		       "judged on %zu and %zu since\n", r->fit_ham,
+		    release_day(r->boundary, a), r->fit_spam,
+		    release_day(r->spam_boundary, b), r->held_ham, r->held_spam);
 }
 
 void
@@ -128,7 +103,7 @@ tune_print_fit(const struct tuning *t)
 		if (m->use != TUNE_SUSPECT || shown++ >= SHOWN_SUSPECTS)
 			continue;
 		printf("       %s: ", m->spam ? "spam" : "ham");
-		print_name(m->name);
+		cli_print_text(span_cstr(m->name));
 		putchar('\n');
 	}
 	if (shown > SHOWN_SUSPECTS)
@@ -170,7 +145,7 @@ void
 tune_print_result(const struct tuning *t)
 {
 	printf("write: %zu scores to ", t->result.count);
-	print_name(t->path);
+	cli_print_text(span_cstr(t->path));
 	putchar('\n');
 }
 

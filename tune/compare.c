@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "scoring/learn/metrics.h"
 #include "tune/compare.h"
 
@@ -14,16 +15,6 @@ struct part {
 	uint32_t campaign;
 	unsigned spam, lost[2], missed[2];
 };
-
-static uint64_t
-random_next(uint64_t *state)
-{
-	uint64_t x = *state += 0x9E3779B97F4A7C15u;
-
-	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-	return x ^ x >> 31;
-}
 
 static double
 tcr_of(double spam, double lost, double missed, double ham_cost)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "tune/certify.h"
 #include "tune/gate.h"
 
@@ -10,17 +11,6 @@ struct gain {
 	uint64_t sender;
 	double saved;
 };
-
-static uint64_t
-random_next(uint64_t *state)
-{
-	/* splitmix64: small, and the same everywhere */
-	uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
 
 /* How often a sender is drawn when as many are drawn as there are: Poisson
  * with mean 1, for many senders. Those of whom nothing changes need not be

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "scoring/rules/ruleset.h"
 #include "tune/set.h"
 
@@ -207,14 +208,6 @@ tune_set_score(const struct tune_set *s, const struct tune_message *m,
 	return round(sum * 1000) / 1000;
 }
 
-static uint64_t
-mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-	return x ^ x >> 31;
-}
-
 unsigned
 tune_set_fold(const struct tune_set *s, size_t i, uint64_t seed,
     unsigned folds)
@@ -223,6 +216,6 @@ tune_set_fold(const struct tune_set *s, size_t i, uint64_t seed,
 	uint64_t h[TUNE_IDENTITY / 8];
 
 	memcpy(h, m->identity, sizeof(h));
-	return (unsigned)(mix(mix(h[0]) + h[1] + seed * 0x9E3779B97F4A7C15u) %
-	    folds);
+	return (unsigned)(random_mix(random_mix(h[0]) + h[1] +
+		seed * RANDOM_STEP) % folds);
 }

@@ -1,14 +1,7 @@
+#include "base/random.h"
 #include "tune/sketch.h"
 
 enum { FEWEST_WORDS = 8 };
-
-static uint64_t
-mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-	x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-	return x ^ x >> 31;
-}
 
 void
 sketch_begin(struct sketch_maker *k)
@@ -24,10 +17,10 @@ word_add(struct sketch_maker *k, uint64_t word)
 	uint64_t run;
 
 	if (++k->words >= 3) {
-		run = mix(k->last[0] * 0x9E3779B97F4A7C15u +
+		run = random_mix(k->last[0] * RANDOM_STEP +
 		    k->last[1] * 0xD1B54A32D192ED03u + word);
 		for (uint64_t i = 0; i < SKETCH_SIZE; i++) {
-			uint64_t h = mix(run + i * 0x9E3779B97F4A7C15u);
+			uint64_t h = random_mix(run + i * RANDOM_STEP);
 
 			if (h < k->least[i])
 				k->least[i] = h;

@@ -217,6 +217,35 @@ tune(*OURS)
 same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "lock", "tuned.cf"], "what a kill left is swept up")
 same(content("state/tuned/tuned.cf"), force, "the scores in force are what they were")
 
+# a server on which no daemon has run yet
+os.mkdir("fresh")
+with open("fresh.conf", "w") as f:
+    f.write(f"state_dir {tmp.name}/fresh\nrules_dir {tmp.name}/r.cf\n")
+tune(*OURS, "--cache", "none", conf="fresh.conf")
+out, err = tune("--adopt", code=75, conf="fresh.conf")
+ok(err == "" and "gate: wait: too little labelled mail came since it was made: 0 ham and 0 spam" in out, "nothing was labelled since") or \
+    note((out, err))
+same(os.path.exists("fresh/tuned/tuned.cf"), False, "it is not adopted")
+fresh = content("fresh/tuned/candidate.cf")
+out, err = tune("--adopt", "--force", conf="fresh.conf")
+same((err, content("fresh/tuned/tuned.cf")), ("", fresh), "unless somebody wants it")
+ok("adopted; no daemon runs here" in out, "and there is nobody to tell") or note(out)
+for more, done_now in (["--dry-run"], False), ([], True):
+    out, err = tune("--rollback", "--json", *more, conf="fresh.conf")
+    same(json.loads(out), {"rolled_back": done_now, "shipped": True, "number": 1}, "--rollback --json")
+same(os.path.exists("fresh/tuned/tuned.cf"), False, "and back")
+
+# messages without a time
+for label in ("ham", "spam"):
+    os.makedirs(f"timeless/{label}")
+    for name in os.listdir(f"first/{label}")[:60]:
+        with open(f"timeless/{label}/{name}", "w") as f:
+            f.write(open(f"first/{label}/{name}").read().split("\n", 1)[1])
+out, err = tune("--ham", "timeless/ham", "--spam", "timeless/spam", "--output", "b.cf", "--cache", "none")
+ok("       120 of these do not tell when they came\n       nothing is held out\n" in out and "1970" not in out,
+   "mail without times: said, and no date is made up") or note(out)
+ok("not certifiable: 2,995 needed, 0 given; the bound that holds is 100 %" in out, "and nothing can be certified") or note(out)
+
 # a damaged cache is one line
 with open("c", "r+b") as f:
     f.seek(300)

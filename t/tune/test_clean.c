@@ -53,6 +53,20 @@ text_of(unsigned n, char out[400])
 	return out;
 }
 
+/* One of a mailing whose editions are alike, but not the same */
+static const char *
+edition_of(unsigned n, char out[800])
+{
+	char own[400];
+
+	snprintf(out, 800, "a letter of one kind that keeps its beginning through "
+	    "all of its editions and all of its months whatever else is in it, "
+	    "and ends in another way each time %s %s with a common end to all of "
+	    "them as letters like it have, year by year and month by month until "
+	    "it stops", n % 2 ? "anna" : "berta", text_of(5000 + n, own) + 110);
+	return out;
+}
+
 /* Pairs of held-out mail and mail fitted to that are of one mailing */
 static size_t
 on_both_sides(const struct tune_set *s)
@@ -73,7 +87,7 @@ test_campaigns(void)
 	struct clean_options o = { 0.5, 0 };
 	struct clean_report r;
 	struct tune_set s;
-	char text[400];
+	char text[800];
 	size_t held = 0, fitted = 0;
 
 	tune_set_init(&s, rs, 0);
@@ -85,17 +99,9 @@ test_campaigns(void)
 		rig_add(&s, rs, true, 1000000 + i * 100, 1000 + i, text, NULL);
 	}
 	/* one with other words at its end each time, across the boundary */
-	for (unsigned i = 0; i < 40; i++) {
-		char more[800], own[400];
-
-		snprintf(more, sizeof(more), "a letter of one kind that keeps its "
-		    "beginning through all of its editions and all of its months "
-		    "whatever else is in it, and ends in another way each time %s %s "
-		    "with a common end to all of them as letters like it have, "
-		    "year by year and month by month until it stops",
-		    i % 2 ? "anna" : "berta", text_of(5000 + i, own) + 110);
-		rig_add(&s, rs, true, 1000000 + i * 2500, 5000 + i, more, NULL);
-	}
+	for (unsigned i = 0; i < 40; i++)
+		rig_add(&s, rs, true, 1000000 + i * 2500, 5000 + i,
+		    edition_of(i, text), NULL);
 	/* the same bytes under both labels */
 	rig_add(&s, rs, true, 1000000, 7, "ham and spam", NULL);
 	tune_set_order(&s);
@@ -133,7 +139,7 @@ test_ages(void)
 	struct clean_report r;
 	struct tune_set s;
 	double weight[2] = { 0 }, old[2] = { 0 };
-	char text[400];
+	char text[800];
 
 	/* three quarters of the ham, a quarter of the spam in the first year */
 	tune_set_init(&s, rs, 0);
@@ -193,18 +199,9 @@ test_ages(void)
 	for (unsigned i = 0; i < 400; i++)
 		rig_add(&s, rs, i % 2 != 0, (i % 2 != 0 ? 1000000000 :
 		    1500000000) + i * 30000, i, text_of(i, text), NULL);
-	for (unsigned i = 0; i < 20; i++) {
-		char more[800], own[400];
-
-		snprintf(more, sizeof(more), "a letter of one kind that keeps its "
-		    "beginning through all of its editions and all of its months "
-		    "whatever else is in it, and ends in another way each time %s "
-		    "with a common end to all of them as letters like it have, "
-		    "year by year and month by month until it stops",
-		    text_of(5000 + i, own) + 110);
+	for (unsigned i = 0; i < 20; i++)
 		rig_add(&s, rs, i % 2 != 0, (i % 2 != 0 ? 1011500000 :
-		    1500100000) + i * 1000, 5000 + i, more, NULL);
-	}
+		    1500100000) + i * 1000, 5000 + i, edition_of(i, text), NULL);
 	tune_set_order(&s);
 	clean_run(&s, &o, &r);
 	tap_ok(r.largest == 20 && r.boundary != r.spam_boundary,

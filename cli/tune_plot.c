@@ -123,13 +123,15 @@ draw_rules(FILE *f, double x0, const struct tuning *t,
     const struct result_entry **moved)
 {
 	double least = 0, most = 0, row = (double)SVG_SIZE / SHOWN;
-	size_t n = t->result.count < SHOWN ? t->result.count : SHOWN;
+	size_t n = 0;
 	const double bars = 170; /* width; names stand on the left of it */
 
 	svg_frame(f, x0, "Rules that moved most", "points: old to new", "");
 	for (size_t i = 0; i < t->result.count; i++)
-		moved[i] = &t->result.entries[i];
-	qsort(moved, t->result.count, sizeof(*moved), by_move);
+		if (t->result.entries[i].score != t->result.entries[i].old)
+			moved[n++] = &t->result.entries[i];
+	qsort(moved, n, sizeof(*moved), by_move);
+	n = n < SHOWN ? n : SHOWN;
 	for (size_t i = 0; i < n; i++) {
 		least = fmin(least, fmin(moved[i]->old, moved[i]->score));
 		most = fmax(most, fmax(moved[i]->old, moved[i]->score));

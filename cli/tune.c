@@ -241,10 +241,10 @@ write_step(struct tuning *t, struct arena *a)
 	buf_init(&text, RESULT_MAX_BYTES);
 	r = result_format(&t->result, &text, &err);
 	/* not while a candidate is being adopted */
-	if (r == 0 && t->o->output == NULL &&
+	if (r == 0 && t->o->output == NULL && !t->o->dry_run &&
 	    (lock = history_lock(dirname(arena_strdup(a, t->path)), &err)) < 0)
 		r = lock;
-	if (r == 0)
+	if (r == 0 && !t->o->dry_run)
 		r = file_replace_checked(t->path, buf_span(&text), 0644, lint,
 		    &context, &err);
 	if (lock >= 0)
@@ -347,7 +347,7 @@ tune_with(const struct tune_options *o, struct runtime *rt, struct arena *a)
 		return cli_fail(EX_OSERR, "out of memory");
 	t.path = o->output != NULL ? o->output :
 	    arena_printf(a, "%s/" CANDIDATE_FILE, dir);
-	if (o->output == NULL)
+	if (o->output == NULL && !o->dry_run)
 		code = directory_make(dir);
 	else if (o->cache == NULL && access(dir, W_OK) != 0)
 		cache = NULL; /* somebody's own folders: leaves no trace */
@@ -464,6 +464,9 @@ option_take(struct tune_options *o, int c, int argc, char **argv)
 	case 10:
 		o->plot = optarg;
 		return EX_OK;
+	case 11:
+		o->dry_run = true;
+		return EX_OK;
 	default:
 		code = judge_options_take(&o->judge, c, optarg);
 		return code == -1 ? cli_usage("tune") : code;
@@ -490,8 +493,6 @@ release_take(struct release_options *r, int c)
 		r->what = (enum release)(c - 20);
 	else if (c == 30)
 		r->force = true;
-	else if (c == 31)
-		r->dry_run = true;
 	else if (c == 32)
 		r->sendmail = optarg;
 	else
@@ -518,7 +519,7 @@ verb_tune(int argc, char **argv)
 		{ "history", no_argument, NULL, 20 + RELEASE_HISTORY },
 		{ "weekly", no_argument, NULL, 20 + RELEASE_WEEKLY },
 		{ "force", no_argument, NULL, 30 },
-		{ "dry-run", no_argument, NULL, 31 },
+		{ "dry-run", no_argument, NULL, 11 },
 		{ "sendmail", required_argument, NULL, 32 }, { 0 } };
 	struct release_options release = { .tune = tune };
 	struct tune_options o = { .jobs = 1, .max_ham_loss = 0.001,
@@ -545,7 +546,7 @@ verb_tune(int argc, char **argv)
 		code = check_class(o.ham_count, o.spam_count);
 	if (code == EX_OK)
 		code = tune(&o);
-	if (code == EX_OK && o.output == NULL)
+	if (code == EX_OK && o.output == NULL && !o.dry_run)
 		code = candidate_announce(&o);
 out:
 	free(o.ham);

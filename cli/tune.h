@@ -15,7 +15,7 @@ struct tune_options {
 	struct judge_options judge;
 	const char **ham, **spam;
 	size_t ham_count, spam_count;
-	bool from_log;
+	bool from_log, dry_run;
 	int64_t jobs;
 	const char *cache;  /* NULL: beside the results; "none" */
 	const char *output; /* NULL: the candidate */
@@ -41,7 +41,7 @@ struct tuning {
 	char reject_text[200], tag_text[200];
 	struct compare_report compare;
 	struct result result;
-	const char *path; /* where it was written */
+	const char *path; /* where it was written; not by a dry run */
 };
 
 /* Each as soon as its step is done; nothing with --json */

@@ -431,7 +431,7 @@ tune_collect(const struct tune_options *o, struct runtime *rt,
 	if (code == EX_OK)
 		code = items_run(c);
 	/* what could not be kept costs time, nothing else */
-	if (code == EX_OK && cache_path != NULL &&
+	if (code == EX_OK && cache_path != NULL && !o->dry_run &&
 	    cache_save(c->cache, cache_path, &err) != 0)
 		cli_fail(0, "hits are not kept: %s", err.text);
 	if (code == EX_OK && tune_set_init(ret_set, rs, score_set) != 0)

@@ -407,7 +407,7 @@ adopt(const struct tune_options *o, const struct release_options *r,
 		    c.dir);
 	if (!o->judge.json)
 		print_gate(&c);
-	go = (c.gate.decision == GATE_ADOPT || r->force) && !r->dry_run;
+	go = (c.gate.decision == GATE_ADOPT || r->force) && !o->dry_run;
 	if (go)
 		code = candidate_adopt(o, &c);
 	if (code != EX_OK)
@@ -415,7 +415,7 @@ adopt(const struct tune_options *o, const struct release_options *r,
 	if (o->judge.json)
 		code = cli_print_json(stdout, gate_json(&c, go));
 	if (!go)
-		return code != EX_OK || r->dry_run ? code : EX_TEMPFAIL;
+		return code != EX_OK || o->dry_run ? code : EX_TEMPFAIL;
 	how = daemon_reload(o->judge.config, &told);
 	if (!o->judge.json)
 		printf("adopted; %s\n", how);
@@ -430,8 +430,7 @@ rollback_json(const struct history_entry *to, bool done)
 }
 
 static int
-rollback(const struct tune_options *o, const struct release_options *r,
-    const char *dir, struct arena *a)
+rollback(const struct tune_options *o, const char *dir, struct arena *a)
 {
 	struct history_entry *list;
 	struct error err;
@@ -442,15 +441,15 @@ rollback(const struct tune_options *o, const struct release_options *r,
 	if (rc == 0 && n == 0)
 		rc = error_set(&err, -ENOENT, "there are no earlier scores in "
 		    "\"%s\"", dir);
-	if (rc == 0 && !r->dry_run)
+	if (rc == 0 && !o->dry_run)
 		rc = history_rollback(dir, check_loads, (void *)(uintptr_t)o, &err);
 	if (rc != 0)
 		return cli_fail(release_code(rc),
 		    "%s; the scores in force are unchanged", err.text);
-	if (r->dry_run && !o->judge.json)
+	if (o->dry_run && !o->judge.json)
 		printf("would return to %s\n", list[n - 1].none ?
 			"the scores as shipped" : list[n - 1].path);
-	if (r->dry_run)
+	if (o->dry_run)
 		return o->judge.json ? rollback_json(&list[n - 1], false) : EX_OK;
 	if (history_note(dir, time(NULL), "rolled-back", list[n - 1].none ?
 		"to the scores as shipped" : "to the scores before", &err) != 0)
@@ -599,7 +598,7 @@ tune_release(const struct tune_options *o, const struct release_options *r)
 		dir = scoring_tuned_dir(engine_settings(e), a);
 		code = dir == NULL ? cli_fail(EX_OSERR, "out of memory") :
 		    r->what == RELEASE_ADOPT ? adopt(o, r, e, a) :
-		    r->what == RELEASE_ROLLBACK ? rollback(o, r, dir, a) :
+		    r->what == RELEASE_ROLLBACK ? rollback(o, dir, a) :
 						  history(o, e, dir, a);
 		engine_free(e);
 	}

@@ -21,13 +21,12 @@ enum release {
 struct release_options {
 	enum release what;
 	bool force;   /* whatever the gate says */
-	bool dry_run;
 	const char *sendmail; /* the program; NULL: the installed one */
 	/* tunes from the log, as `spamscore tune --from-log --json` */
 	int (*tune)(const struct tune_options *o);
 };
 
-/* An exit code */
+/* An exit code; o->dry_run: nothing is changed */
 int tune_release(const struct tune_options *o, const struct release_options *r);
 
 /* What is known of the candidate that runs as shadow. Strings belong to a. */

@@ -144,7 +144,8 @@ tune_print_compare(const struct tuning *t)
 void
 tune_print_result(const struct tuning *t)
 {
-	printf("write: %zu scores to ", t->result.count);
+	printf("write: %zu scores %s", t->result.count, t->o->dry_run ?
+		"would go to " : "to ");
 	cli_print_text(span_cstr(t->path));
 	putchar('\n');
 }
@@ -267,6 +268,7 @@ tune_print_json(const struct tuning *t)
 	    figures_json(&t->compare.after), "better",
 	    number(t->compare.better)));
 	json_object_set_new(o, "rules", rules_json(t));
-	json_object_set_new(o, "file", json_text(t->path));
+	json_object_set_new(o, "file", t->o->dry_run ? json_null() :
+		json_text(t->path));
 	return cli_print_json(stdout, o);
 }

@@ -45,7 +45,8 @@ say_gate(struct week *w, const struct candidate *c, bool adopted)
 	char day[32];
 
 	buf_printf(&w->text, "The candidate of %s %s: %s. ",
-	    release_day(c->result.made, day), adopted ? "was adopted" :
+	    release_day(c->result.made, day), adopted ? w->o->dry_run ?
+		"would be adopted" : "was adopted" :
 	    g->decision == GATE_WORSE ? "is dropped" : "stays on trial", g->why);
 	if (g->ham + g->spam != 0)
 		buf_printf(&w->text, "Of %zu good and %zu bad messages labelled "
@@ -72,7 +73,7 @@ judge_last(struct week *w, bool *ret_keep, const char **ret_dir)
 	if (code != EX_OK || !c.present)
 		return code;
 	if (c.gate.decision == GATE_ADOPT) {
-		code = candidate_adopt(w->o, &c);
+		code = w->o->dry_run ? EX_OK : candidate_adopt(w->o, &c);
 		if (code != EX_OK)
 			return code;
 		adopted = w->changed = true;
@@ -216,13 +217,14 @@ say_tuning(struct week *w, const json_t *t)
 	say_moves(w, json_object_get(t, "rules"));
 	buf_printf(&w->text, ". On the mail held out it misses %.3g %% of spam "
 	    "instead of %.3g %% and stops %.3g %% of good mail instead of %.3g "
-	    "%%. The certificate: %s. It runs as shadow now; spamscore shadow "
-	    "report shows what it would change.",
+	    "%%. The certificate: %s. %s",
 	    100 * number_at(t, "compare", "after", "spam_missed", "share"),
 	    100 * number_at(t, "compare", "before", "spam_missed", "share"),
 	    100 * number_at(t, "compare", "after", "ham_lost", "share"),
 	    100 * number_at(t, "compare", "before", "ham_lost", "share"),
-	    sentence != NULL ? sentence : "none");
+	    sentence != NULL ? sentence : "none", w->o->dry_run ?
+		"It was not written." : "It runs as shadow now; spamscore shadow "
+		"report shows what it would change.");
 }
 
 /* The first line, without the program's name */
@@ -351,7 +353,7 @@ tell(struct week *w, const struct release_options *r)
 
 	buf_init(&out, PARAGRAPH_BYTES);
 	wrap(&w->text, &out);
-	if (to == NULL)
+	if (to == NULL || w->o->dry_run)
 		fwrite(out.ptr, 1, out.len, stdout);
 	else
 		code = mail_send(r->sendmail != NULL ? r->sendmail : SENDMAIL, to,
@@ -381,12 +383,12 @@ tune_weekly(const struct tune_options *o, const struct release_options *r)
 		buf_add_str(&w.text, "The candidate could not be judged. The scores "
 		    "in force are unchanged.");
 	}
-	if (w.changed) {
+	if (w.changed && !o->dry_run) {
 		how = daemon_reload(o->judge.config, &told);
 		if (told != EX_OK)
 			buf_printf(&w.text, " But %s.", how);
 	}
-	if (dir != NULL && history_note(dir, time(NULL), w.event, w.text.ptr,
+	if (dir != NULL && !o->dry_run && history_note(dir, time(NULL), w.event, w.text.ptr,
 		&err) != 0)
 		cli_fail(0, "%s", err.text);
 	mailed = tell(&w, r);

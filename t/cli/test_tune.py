@@ -221,6 +221,10 @@ same(content("state/tuned/tuned.cf"), force, "the scores in force are what they 
 os.mkdir("fresh")
 with open("fresh.conf", "w") as f:
     f.write(f"state_dir {tmp.name}/fresh\nrules_dir {tmp.name}/r.cf\n")
+out, err = tune(*OURS, "--dry-run", conf="fresh.conf")
+ok(err == "" and re.search(r"^write: \d+ scores would go to .*/fresh/tuned/candidate.cf$", out, re.M), "a dry run") or note((out, err))
+same(json.loads(tune(*OURS, "--dry-run", "--json", conf="fresh.conf")[0])["file"], None, "as JSON")
+same(os.listdir("fresh"), [], "writes nothing")
 tune(*OURS, "--cache", "none", conf="fresh.conf")
 out, err = tune("--adopt", code=75, conf="fresh.conf")
 ok(err == "" and "gate: wait: too little labelled mail came since it was made: 0 ham and 0 spam" in out, "nothing was labelled since") or \

@@ -234,6 +234,11 @@ def test_weekly():
         d.ask({"op": "reload"})
         d.week(160, 120)
         spread_mail(d.directory + "/state/spamscore.db", 5 * 86400)
+        before = [d.read(n) for n in ("mail", "tuned/tuned.cf", "tuned/candidate.cf", "tuned/history/log")]
+        tap.match(" ".join(d.run("tune", "--weekly", "--dry-run", "--sendmail", program).split()),
+                  r"would be adopted: .* A new candidate was tuned on .* It was not written\.", "a dry run says what would be")
+        tap.eq([d.read(n) for n in ("mail", "tuned/tuned.cf", "tuned/candidate.cf", "tuned/history/log")], before,
+               "and neither does it nor sends it")
         d.run_confined("tune", "--weekly", "--sendmail", program)
         mail = " ".join(d.read("mail").decode().split())
         tap.match(mail, r"Subject: spamscore: adopted", "a better candidate is adopted by itself")

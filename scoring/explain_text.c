@@ -168,6 +168,38 @@ put_result(struct buf *out, const char *method, const struct check *c,
 	buf_add_char(out, '\n');
 }
 
+static const char *
+list_text(const struct dnsxl_evidence *d)
+{
+	return d->result != NULL ? d->result :
+	    d->check.state != CHECK_DONE ? d->check.why : NULL;
+}
+
+/* What each list said, and why it said nothing; a list that several questions
+ * went to says the same once. */
+static void
+put_lists(const struct evidence *e, struct buf *out)
+{
+	for (size_t i = 0; i < e->dnsxl_count; i++) {
+		const struct dnsxl_evidence *d = &e->dnsxl[i], *before = e->dnsxl;
+		const char *text = list_text(d);
+
+		if (text == NULL)
+			continue;
+		while (before != d && (list_text(before) == NULL ||
+		    strcmp(before->list, d->list) != 0 ||
+		    strcmp(list_text(before), text) != 0))
+			before++;
+		if (before != d)
+			continue;
+		buf_add_str(out, "  list   ");
+		put_text(out, d->list);
+		buf_add_str(out, ": ");
+		put_text(out, text);
+		buf_add_char(out, '\n');
+	}
+}
+
 static void
 put_auth(const struct evidence *e, struct buf *out)
 {
@@ -186,17 +218,7 @@ put_auth(const struct evidence *e, struct buf *out)
 	    e->arc.reason);
 	put_result(out, "iprev", &e->iprev.check, e->iprev.result, e->iprev.name,
 	    NULL);
-	for (size_t i = 0; i < e->dnsxl_count; i++) {
-		const struct dnsxl_evidence *d = &e->dnsxl[i];
-
-		if (d->check.state == CHECK_DONE && d->result == NULL)
-			continue;
-		buf_add_str(out, "  list   ");
-		put_text(out, d->list);
-		buf_add_str(out, ": ");
-		put_text(out, d->result != NULL ? d->result : d->check.why);
-		buf_add_char(out, '\n');
-	}
+	put_lists(e, out);
 }
 
 static void

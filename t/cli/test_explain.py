@@ -81,6 +81,15 @@ same(sorted(n["test"] for n in o["not_run"] if n["test"] in "SP"), ["P", "S"], "
 same(o["auth"]["spf"]["result"], None, "no SPF result offline")
 same([f["action"] for f in o["flip"]], ["accept"], "flip says what would change it")
 
+lists = write("lists.cf", b"".join(b"header L%d eval:check_rbl%s('l%d-lastexternal', '%s.example.'%s)\nscore L%d 1\ntflags L%d net\n" % (
+    n, how, n, zone, more, n, n) for n, (how, zone, more) in enumerate([
+        (b"", b"bl", b""), (b"_txt", b"bl", b""), (b"", b"other", b""), (b"", b"says", b""), (b"_txt", b"says", b"")])))
+dns = write("lists.dns", b'7.2.0.192.says.example A 127.0.0.2\n7.2.0.192.says.example TXT "why"\n')
+for options, want in ((("--offline",), ["bl.example: offline", "other.example: offline", "says.example: offline"]),
+                      (("--dns-data", dns), ["says.example: 127.0.0.2", "says.example: why"])):
+    out = explain(*options, "--rules", lists, *base[2:], msg)[1].decode()
+    same(sorted(line.split(None, 1)[1] for line in out.splitlines() if line.startswith("  list ")), want,
+         f"{options[0]}: what each list says, once")
 again = json.loads(explain("--json", "--offline", *base, msg)[1])
 o.pop("timing_us"), again.pop("timing_us")
 same(again, o, "the same verdict again")

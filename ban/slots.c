@@ -102,6 +102,16 @@ ban_service_drop(struct ban_service *s, struct ban_slot *slot)
 	ban_table_remove(s->table, slot);
 }
 
+static void
+name_owner(const struct ban_service *s, const struct ban_slot *slot,
+    char source[BAN_NAME_SIZE], char label[BAN_NAME_SIZE])
+{
+	snprintf(source, BAN_NAME_SIZE, "%s",
+	    ban_table_owner_source(s->table, slot->claim.owner));
+	snprintf(label, BAN_NAME_SIZE, "%s",
+	    ban_table_owner_label(s->table, slot->claim.owner));
+}
+
 void
 ban_service_fill_record(const struct ban_service *s,
     const struct ban_slot *slot, const char *reason, struct ban_record *r)
@@ -114,10 +124,7 @@ ban_service_fill_record(const struct ban_service *s,
 	r->expires = slot->expires;
 	r->count = slot->count;
 	r->packets = slot->packets;
-	snprintf(r->source, BAN_NAME_SIZE, "%s",
-	    ban_table_owner_source(s->table, slot->claim.owner));
-	snprintf(r->label, BAN_NAME_SIZE, "%s",
-	    ban_table_owner_label(s->table, slot->claim.owner));
+	name_owner(s, slot, r->source, r->label);
 	r->claim_expires = slot->claim.expires;
 	snprintf(r->reason, BAN_REASON_SIZE, "%s", reason);
 }
@@ -229,10 +236,7 @@ ban_service_fill_entry(struct ban_service *s, const struct ban_slot *slot,
 	e->last_time = slot->last;
 	e->packets = slot->packets;
 	e->count = slot->count;
-	snprintf(e->source, BAN_NAME_SIZE, "%s",
-	    ban_table_owner_source(s->table, slot->claim.owner));
-	snprintf(e->label, BAN_NAME_SIZE, "%s",
-	    ban_table_owner_label(s->table, slot->claim.owner));
+	name_owner(s, slot, e->source, e->label);
 	if (ban_service_read_record(s, &slot->net, slot->scope, &r))
 		memcpy(e->reason, r.reason, sizeof(e->reason));
 }

@@ -202,18 +202,13 @@ check_nftables(struct host *h)
 		    "/etc/nftables.conf", "%s holds rules of iptables-nft, saved by "
 		    "\"nft list ruleset\": nft cannot load it, and the host boots "
 		    "without any firewall", file);
-	/* the rest matters only where nftables is loaded at boot */
-	if (doctor_output(h, "ls /etc/systemd/system/*.wants/nftables.service")
-	    == NULL || rules == NULL ||
-	    rules_use(rules, "spamscore-mail4") == USE_NONE ||
-	    doctor_output(h, "grep -qE '^[^#]*flush ruleset' /etc/nftables.conf")
-	    == NULL || doctor_output(h, "grep -qs spamscore-firewall "
-	    "/etc/systemd/system/nftables.service.d/*.conf") != NULL)
-		return;
-	TELL(h, "firewall", DOCTOR_WARN, FIREWALL " stop; IPTABLES=iptables-legacy "
-	    "IP6TABLES=ip6tables-legacy " FIREWALL " start  # and "
-	    "/usr/share/spamscore/firewall/nftables-legacy.conf",
-	    "%s flushes all rules, ours too, when nftables is reloaded", file);
+	/* a kernel without iptables-legacy has no better place */
+	if (rules != NULL && rules_use(rules, "spamscore-mail4") != USE_NONE &&
+	    doctor_output(h, "ls /etc/systemd/system/*.wants/nftables.service")
+	    != NULL && doctor_output(h, "iptables-legacy -S INPUT") != NULL)
+		TELL(h, "firewall", DOCTOR_WARN, FIREWALL " start", "our rules "
+		    "stand among nft's own: \"flush ruleset\" deletes them, and "
+		    "what \"nft list ruleset\" saves cannot be loaded");
 }
 
 void
@@ -236,8 +231,9 @@ doctor_check_fail2ban(struct host *h)
 		return;
 	}
 	if (access("/etc/fail2ban/action.d/spamscore.conf", F_OK) != 0) {
-		TELL(h, "fail2ban", DOCTOR_WARN, "install -m 0644 dist/fail2ban/"
-		    "action.d/spamscore.conf /etc/fail2ban/action.d/",
+		TELL(h, "fail2ban", DOCTOR_WARN, "install -m 0644 "
+		    "/usr/share/doc/spamscore/fail2ban/action.d/spamscore.conf "
+		    "/etc/fail2ban/action.d/",
 		    "has no action for the ban helper");
 		return;
 	}
@@ -245,8 +241,9 @@ doctor_check_fail2ban(struct host *h)
 	    "[[:space:]]*spamscore' /etc/fail2ban/jail.local /etc/fail2ban/jail.d");
 	if (text == NULL || *text == '\0')
 		TELL(h, "fail2ban", DOCTOR_WARN, "cp /usr/share/doc/spamscore/"
-		    "fail2ban/jail.d/spamscore.conf /etc/fail2ban/jail.d/",
-		    "no jail bans through the ban helper");
+		    "fail2ban/jail.d/spamscore.conf /etc/fail2ban/jail.d/  # take out "
+		    "what this host does not run; fail2ban-client -t && systemctl "
+		    "restart fail2ban", "no jail bans through the ban helper");
 	else
 		TELL(h, "fail2ban", DOCTOR_OK, NULL, "bans through the ban helper");
 }

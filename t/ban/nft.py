@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-# The bans on a host whose firewall is nft's: its rules are loaded, reloaded
-# and saved, beside ours from either kind of iptables, and packets are dropped.
+# The bans on a host whose firewall is nft's: its rules are loaded, reloaded,
+# flushed and saved, beside ours from either kind of iptables, and packets are
+# dropped. With the real nftables.service: milter-boot.
 import json, os, subprocess, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from banlib import *
@@ -28,15 +29,16 @@ if subprocess.call(['iptables-legacy', '-L', '-n'], stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL) != 0:
     skip_all('the kernel has no iptables-legacy')
 
-def environment(name):
-    """What the drop-in gives to spamscore-firewall"""
-    with open(os.path.join(DIST, 'nftables', name)) as f:
-        line = [l for l in f if l.startswith('Environment=')][0]
-    return dict(os.environ, **dict(w.split('=') for w in
-        line.strip()[len('Environment='):].split()))
+# as on a kernel without iptables-legacy
+ONLY_NFT = dict(os.environ, IPTABLES='iptables-nft', IP6TABLES='ip6tables-nft')
 
-def firewall(what, env):
+def firewall(what, env=None):
     subprocess.run([FIREWALL, what], env=env, check=True)
+
+def kinds():
+    """In which kind of iptables our rules stand."""
+    return [k for k in ('nft', 'legacy') if all('-j SPAMSCORE' in run(p + '-' + k + '-save',
+        stderr=subprocess.DEVNULL) for p in ('iptables', 'ip6tables'))]
 
 helper = Helper().start()
 admin = helper.client()
@@ -65,9 +67,9 @@ for a in (BAD4, BAD6):
     admin.add(a, ttl=600)
 same(reach(), (True, True, True), 'the sets alone drop nothing')
 
-# iptables-legacy: apart from nft in every way
-env = environment('nftables-legacy.conf')
-firewall('start', env)
+# iptables-legacy, by itself: apart from nft in every way
+firewall('start')
+same(kinds(), ['legacy'], 'beside nft the older kind is taken')
 same(reach(), (False, False, True), 'legacy: the banned are dropped, though nft accepts')
 same(states(), ['ok'], 'the doctor sees the rules')
 run('nft', '-f', conf)
@@ -76,21 +78,28 @@ with open(conf, 'w') as f:
     f.write('flush ruleset\n' + run('nft', 'list', 'ruleset'))
 same(subprocess.call(['nft', '-f', conf]), 0, 'what "nft list ruleset" saved can be loaded')
 same(reach(), (False, False, True), 'and they are still dropped')
-firewall('start', env)
-firewall('check', env)
-firewall('stop', env)
-same(reach(), (True, True, True), 'stop lets them in')
+firewall('start')
+firewall('check')
+run('nft', 'flush', 'ruleset')
+same(reach(), (False, False, True), 'nor does "flush ruleset" by hand')
+run('nft', '-f', conf)
+firewall('stop')
+same((reach(), kinds()), ((True, True, True), []), 'stop lets them in')
 same(states(), ['bad'], 'which the doctor sees')
 same({r['fix'].split('/')[-1] for r in doctor()}, {'spamscore-firewall start'},
     'and says what to do')
 
 # iptables-nft: among nft's tables
-env = environment('nftables-reload.conf')
-firewall('start', env)
-same(reach(), (False, False, True), 'nft: the banned are dropped')
+firewall('start', ONLY_NFT)
+same((reach(), kinds()), ((False, False, True), ['nft']), 'nft: the banned are dropped')
 rows = doctor()
 same(sorted({r['state'] for r in rows}), ['ok', 'warn'], 'the doctor sees them, and the danger')
-ok(any('flushes' in r['text'] for r in rows), 'that a reload flushes them')
+fix = [r['fix'] for r in rows if 'flush ruleset' in r['text']]
+same([f.split('/')[-1] for f in fix], ['spamscore-firewall start'], 'that a reload flushes them, and what to do')
+firewall('start')
+same((reach(), kinds(), states()), ((False, False, True), ['legacy'], ['ok']), 'which moves them')
+firewall('start', ONLY_NFT)
+same(kinds(), ['nft'], 'and back')
 with open(conf) as f:
     own = f.read()
 with open(conf, 'w') as f:
@@ -107,21 +116,21 @@ with open(conf, 'w') as f:
     f.write(own)
 run('nft', '-f', conf)
 same(reach(), (True, True, True), 'a reload deletes our rules')
-firewall('start', env)
-same(reach(), (False, False, True), 'and the line of the drop-in brings them back')
-firewall('stop', env)
+firewall('start', ONLY_NFT)
+same(reach(), (False, False, True), 'and a start brings them back')
+firewall('stop')
+same(kinds(), [], 'stop finds them there')
 
 # rules that stand too late
 run('iptables-legacy', '-A', 'INPUT', '-p', 'tcp', '--dport', '25', '-j', 'ACCEPT')
-env = environment('nftables-legacy.conf')
 subprocess.run(['iptables-legacy-restore', '--noflush', os.path.join(DIST, 'iptables',
     'spamscore.v4.rules')], check=True)
 run('iptables-legacy', '-A', 'INPUT', '-j', 'SPAMSCORE')
 rows = [r for r in doctor() if 'mail4' in r['text']]
 same([r['state'] for r in rows], ['bad'], 'a jump behind a rule that accepts mail')
 ok('behind' in rows[0]['text'] and net.connects(BAD4, 25), 'is told as such: it drops nothing')
-firewall('stop', env)
-firewall('start', env)
+firewall('stop')
+firewall('start')
 same([r['state'] for r in doctor() if 'mail4' in r['text']], ['ok'], 'stop and start mend it')
 same(net.connects(BAD4, 25), False, 'and it is dropped')
 net.close()

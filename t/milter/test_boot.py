@@ -50,6 +50,13 @@ class Host:
         with open(path, "w", encoding="ascii") as f:
             f.write(text)
 
+    def write_live(self, path, text):
+        """The same while it runs."""
+        path = f"/proc/{self.pid1}/root" + path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+
     def install(self):
         sh("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", self.upper)
         # a build for /usr/local, while the units say /usr
@@ -147,6 +154,62 @@ def test_mail(h):
         tap.ok("203.0.113.9" in h.run("ipset", "list", "spamscore-mail4"), "in the kernel")
         tap.ok(wait_for(lambda: h.run("spamscore", "log").count(" reject ") == 3, 10), "the verdicts are in the log",
                h.run("spamscore", "log"))
+
+
+NFT = """#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		tcp dport 25 accept
+	}
+}
+"""
+
+
+def ours(h):
+    """In which kind of iptables our rules stand, for both families."""
+    return [k for k in ("nft", "legacy")
+            if all("-j SPAMSCORE" in h.run(p + "-" + k + "-save") for p in ("iptables", "ip6tables"))]
+
+
+def test_nftables(h):
+    with tap.case("nftables"):
+        if shutil.which("nft") is None or not h.run("cat", "/lib/systemd/system/nftables.service"):
+            tap.skip("nftables", "is not installed")
+            return
+        tap.eq(ours(h), ["nft"], "without nft's own rules they stand in the default iptables")
+        h.write_live("/etc/nftables.conf", NFT)
+        h.run("systemctl", "enable", "--now", "nftables.service", check=True)
+        if not h.run("iptables-legacy", "-S", "INPUT").startswith("-P"):
+            tap.skip("iptables-legacy", "is not in this kernel")
+        else:
+            tap.ok(wait_for(lambda: ours(h) == ["legacy"]), "nftables starts, flushes, and they stand apart from it", ours(h))
+            for words in (("systemctl", "reload", "nftables"), ("systemctl", "restart", "nftables"),
+                          ("nft", "-f", "/etc/nftables.conf"), ("nft", "flush", "ruleset")):
+                h.run(*words, check=True)
+                tap.eq(ours(h), ["legacy"], "after " + " ".join(words[:2]))
+            h.run("sh", "-c", "(echo flush ruleset; nft list ruleset) >/etc/saved && nft -f /etc/saved", check=True)
+            tap.eq(ours(h), ["legacy"], "what nft saved can be loaded, and they stand")
+        # a kernel without it
+        h.write_live("/etc/systemd/system/spamscore-firewall.service.d/nft.conf",
+                     "[Service]\nEnvironment=IPTABLES=iptables-nft IP6TABLES=ip6tables-nft\n")
+        h.run("systemctl", "daemon-reload", check=True)
+        h.run("systemctl", "restart", "spamscore-firewall", check=True)
+        tap.eq(ours(h), ["nft"], "among nft's rules")
+        for words in (("systemctl", "reload", "nftables"), ("systemctl", "restart", "nftables")):
+            h.run("iptables-nft", "-A", "SPAMSCORE", "-s", "192.0.2.77", "-j", "RETURN", check=True)
+            h.run(*words, check=True)
+            tap.ok(wait_for(lambda: ours(h) == ["nft"] and "192.0.2.77" not in h.run("iptables-nft-save"), 10),
+                   "put back after " + " ".join(words[:2]), ours(h))
+        h.run("systemctl", "stop", "spamscore-firewall", check=True)
+        h.run("systemctl", "reload", "nftables", check=True)
+        tap.eq((ours(h), h.state("spamscore-firewall")), ([], "inactive"), "but not while spamscore-firewall is off")
+        h.run("systemctl", "disable", "--now", "nftables", check=True)
+        h.run("rm", "-r", "/etc/systemd/system/spamscore-firewall.service.d")
+        h.run("systemctl", "daemon-reload", check=True)
+        h.run("systemctl", "start", "spamscore-firewall", check=True)
+        tap.eq(ours(h), ["nft"], "without nftables as at first")
 
 
 def tune(h):
@@ -260,6 +323,7 @@ def main():
                 skip_all("systemd cannot be started here: " + h.process.stderr.read().decode()[-300:])
             test_units(h)
             test_mail(h)
+            test_nftables(h)
             test_tune(h)
             test_compile(h)
             test_life(h)

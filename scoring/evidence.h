@@ -96,6 +96,7 @@ struct dmarc_evidence {
 	/* it failed, and the mailing list of its List-Id signed it, intact, as
 	 * this domain; NULL */
 	const char *list;
+	bool list_open;		   /* ... or its key did not come */
 	bool excused;		   /* it failed, and that is explained: by a
 				      trusted seal, or by a list known here */
 	bool secure;		   /* the record's answer: DNSSEC AD */
@@ -114,7 +115,9 @@ struct arc_evidence {
 	enum auth_result result; /* none, pass, fail */
 	unsigned instance;	 /* highest, or the failing one */
 	const char *sealer;	 /* d= of the newest seal */
-	bool trusted;		 /* sealer is in arc_trusted_sealers */
+	/* sealer is in arc_trusted_sealers; the chain passed, or what did not
+	 * finish is all that is missing */
+	bool trusted;
 	struct sealed_result *sealed; /* only of a trusted sealer */
 	size_t sealed_count;
 	const char *reason;

@@ -69,6 +69,32 @@ gather_body(struct gather *g, struct span more)
 	auth_body(g->auth, more);
 }
 
+/* Is the mailing list whose signature may explain a DMARC failure known here,
+ * as a signer of other people's mail? */
+static int
+list_ask(struct gather *g, struct evidence *e, struct error *err)
+{
+	struct dmarc_evidence *d = &e->dmarc;
+	struct identity id = { IDENTITY_DKIM, d->list };
+	struct reputation_row *row;
+	int r;
+
+	if (d->list == NULL || d->excused)
+		return 0;
+	r = store_reputation_get(g->sources->store, &id, 1, e->now, g->arena, &row,
+	    err);
+	if (r != 0 || !reputation_is_confirmed(row))
+		return r;
+	if (d->list_open) {
+		d->check = (struct check){ CHECK_UNKNOWN, d->reason };
+		d->result = AUTH_TEMPERROR;
+		return 0;
+	}
+	d->excused = true;
+	d->reason = "the signature of a known mailing list explains it";
+	return 0;
+}
+
 /* What the state database remembers. A fault of it is no fault of the
  * message: scoring goes on without. */
 static int
@@ -95,15 +121,10 @@ store_ask(struct gather *g, const struct envelope *envelope, struct message *m,
 	e->store = (struct check){ CHECK_DONE, NULL };
 	r = store_reputation_get(store, ids, count, e->now, g->arena,
 	    &e->reputation, &fault);
+	if (r == 0)
+		r = list_ask(g, e, &fault);
 	if (r == 0) {
-		struct dmarc_evidence *d = &e->dmarc;
-
 		e->reputation_count = count;
-		if (!d->excused && reputation_knows_list(e)) {
-			d->excused = true;
-			d->reason = "the signature of a known mailing list "
-			    "explains it";
-		}
 		author = gather_author(g->sources->auth, e, m, g->arena);
 		if (author != NULL)
 			r = store_correspondent_get(store, author, e->now,

@@ -54,10 +54,9 @@ int reputation_judge(const struct scoring_settings *settings,
 
 /* Does DNSWL list the client, with some trust? */
 bool reputation_dnswl(const struct evidence *e);
-/* Did the mailing list that signed it (dmarc.list) earn what excuses a DMARC
- * failure? A good record of its own as a signer of other people's mail, as a
- * confirmed sender has, however many authors it has. */
-bool reputation_knows_list(const struct evidence *e);
+/* A good record, with next to nothing bad and nothing bad of late: what spares
+ * a sender the greylist, and lets a mailing list explain a DMARC failure. */
+bool reputation_is_confirmed(const struct reputation_row *r);
 /* Never deferred (RFC 6647 is for strangers): known correspondents, senders
  * with a confirmed good record of their own, and what DNSWL lists. */
 bool reputation_excuses_greylist(const struct evidence *e,

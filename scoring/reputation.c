@@ -204,21 +204,11 @@ reputation_dnswl(const struct evidence *e)
 	return false;
 }
 
-static bool
-is_confirmed(const struct reputation_row *r)
+bool
+reputation_is_confirmed(const struct reputation_row *r)
 {
 	return r->ham >= CONFIRMED_HAM && r->ham >= CONFIRMED_RATIO * r->spam &&
 	    r->recent_spam < CONFIRMED_RECENT_SPAM;
-}
-
-bool
-reputation_knows_list(const struct evidence *e)
-{
-	for (size_t i = 0; e->dmarc.list != NULL && i < e->reputation_count; i++)
-		if (e->reputation[i].kind == IDENTITY_DKIM &&
-		    strcmp(e->reputation[i].key, e->dmarc.list) == 0)
-			return is_confirmed(&e->reputation[i]);
-	return false;
 }
 
 bool
@@ -234,7 +224,7 @@ reputation_excuses_greylist(const struct evidence *e, const char **ret_why)
 		/* what a neighbour or a host name earned is not enough */
 		if ((r->kind == IDENTITY_ADDRESS ||
 		    r->kind == IDENTITY_DKIM_ALIGNED ||
-		    r->kind == IDENTITY_SPF) && is_confirmed(r) &&
+		    r->kind == IDENTITY_SPF) && reputation_is_confirmed(r) &&
 		    r->spread <= PRIVATE_AUTHORS) {
 			*ret_why = "a confirmed sender: not deferred";
 			return true;

@@ -228,6 +228,15 @@ trusts(const struct auth *x, const char *sealer)
 	return false;
 }
 
+/* The newest seal: good, or not known to be bad */
+static bool
+seal_may_be_good(struct auth *x, struct message *m, const struct arc_run *run)
+{
+	struct outcome out = check_seal(x, m, run, run->count);
+
+	return out.result == SIGNED_PASS || out.result == SIGNED_UNKNOWN;
+}
+
 int
 arc_finish(struct auth *x, struct message *m, struct evidence *e)
 {
@@ -293,6 +302,9 @@ arc_finish(struct auth *x, struct message *m, struct evidence *e)
 			a->result = AUTH_TEMPERROR;
 			a->check = out.check;
 			a->reason = out.check.why;
+			/* anybody can name a sealer and let another key hang */
+			a->trusted = a->sealer != NULL && trusts(x, a->sealer) &&
+			    seal_may_be_good(x, m, run);
 		}
 		return 0;
 	}

@@ -225,12 +225,14 @@ sampled_out(const struct dmarc_record *r, struct message *m)
 /* A list's own signature, intact: it explains why the author's broke, if the
  * list is one. Anybody can call himself so; who asks the store finds out. */
 static const char *
-from_list(struct dmarc_run *run, struct message *m)
+from_list(struct dmarc_run *run, struct message *m, bool *ret_open)
 {
 	struct field *f = message_find(m, "List-Id", 0);
 	struct span id, domain;
 	char list_org[DNS_NAME_TEXT], org[DNS_NAME_TEXT], ascii[DNS_NAME_TEXT];
+	const char *open = NULL;
 
+	*ret_open = false;
 	if (f == NULL)
 		return NULL;
 	id = field_unfolded(m, f);
@@ -246,13 +248,17 @@ from_list(struct dmarc_run *run, struct message *m)
 	for (size_t i = 0; i < run->e->dkim_count; i++) {
 		const struct dkim_evidence *d = &run->e->dkim[i];
 
-		if (d->result == AUTH_PASS && d->accountable &&
-		    d->domain != NULL &&
-		    organisational(run->auth, d->domain, org) == DNS_FOUND &&
-		    strcmp(org, list_org) == 0)
+		if (d->domain == NULL ||
+		    organisational(run->auth, d->domain, org) != DNS_FOUND ||
+		    strcmp(org, list_org) != 0)
+			continue;
+		if (d->result == AUTH_PASS && d->accountable)
 			return d->domain;
+		if (d->check.state != CHECK_DONE)
+			open = d->domain;
 	}
-	return NULL;
+	*ret_open = open != NULL;
+	return open;
 }
 
 /* What a trusted hop saw before the message was changed */
@@ -399,11 +405,20 @@ dmarc_finish(struct auth *x, struct message *m, struct evidence *e)
 	d->result = AUTH_FAIL;
 	d->reason = "no aligned identifier passed";
 	d->sampled_out = sampled_out(&run.record, m);
-	d->list = from_list(&run, m);
+	d->list = from_list(&run, m, &d->list_open);
 	if (d->list != NULL)
-		d->reason = "signed by a mailing list that is not known here";
+		d->reason = d->list_open ?
+		    "the key of the mailing list that signed it did not come" :
+		    "signed by a mailing list that is not known here";
 	d->excused = sealed_by_trusted(&run);
 	if (d->excused)
 		d->reason = "a trusted ARC seal explains it";
+	else if (e->arc.trusted && e->arc.check.state != CHECK_DONE) {
+		/* nor does one on a seal that might still explain it */
+		d->check = (struct check){ CHECK_UNKNOWN, e->arc.check.why };
+		d->result = AUTH_TEMPERROR;
+		d->reason = "the trusted ARC seal that may explain it did not "
+		    "finish";
+	}
 	return 0;
 }

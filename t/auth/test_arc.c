@@ -486,6 +486,70 @@ test_trust(void)
 	EVP_PKEY_free(rsa);
 }
 
+/* A trusted seal whose key does not come: no failure rests on that. But who
+ * only names a trusted sealer gets nothing by a key of his own that hangs. */
+static void
+test_trust_unknown(void)
+{
+	static const char *const trusted[] = { "one.example" };
+	static const struct {
+		const char *label, *sealer, *hangs;
+		bool renamed; /* the seal is made out to be the trusted one's */
+		const char *want;
+	} rows[] = {
+		{ "the trusted one's key", "one.example", "one.example", false,
+		    "temperror" },
+		{ "somebody else's", "other.example", "other.example", false,
+		    "fail" },
+		{ "his name on somebody else's seal", "other.example",
+		    "other.example", true, "fail" },
+	};
+	EVP_PKEY *rsa = signer_rsa(1024);
+	struct buf zone, text;
+
+	buf_init(&zone, 1 << 20);
+	buf_init(&text, 1 << 20);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct envelope env = { .source = ENVELOPE_SMTP,
+			.helo = "one.example", .mail_from = "l@one.example" };
+		struct evidence *e;
+		struct fixture f;
+		char *at;
+
+		buf_reset(&zone);
+		buf_reset(&text);
+		buf_printf(&zone, "_dmarc.author.example TXT \"v=DMARC1; p=reject\""
+		    "\nk._domainkey.%s TIMEOUT\n", rows[i].hangs);
+		if (strcmp(rows[i].hangs, "one.example") != 0)
+			signer_publish(&zone, "k._domainkey.one.example", "", rsa);
+		fixture_init(&f, zone.ptr);
+		f.settings.arc_trusted_sealers.items =
+		    (const char **)(uintptr_t)trusted;
+		f.settings.arc_trusted_sealers.count = 1;
+		netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+		buf_add_str(&text, mail);
+		seal(&text, 1, rows[i].sealer, "none",
+		    "dmarc=pass header.from=author.example", rsa);
+		at = rows[i].renamed ? strstr(text.ptr, "ARC-Seal:") : NULL;
+		at = at != NULL ? strstr(at, "d=other.example") : NULL;
+		if (at != NULL)
+			memcpy(at, "d=  one.example", 15);
+		tap_ok((at != NULL) == rows[i].renamed, "%s", rows[i].label);
+		e = fixture_gather(&f, buf_span(&text), &env, 1000);
+		tap_is_str(auth_result_name(e->arc.result), "temperror", "ARC");
+		tap_is_str(auth_result_name(e->dmarc.result), rows[i].want,
+		    "DMARC");
+		tap_is_int(e->dmarc.check.state == CHECK_UNKNOWN,
+		    strcmp(rows[i].want, "temperror") == 0, "unknown");
+		f.settings.arc_trusted_sealers.count = 0;
+		f.settings.arc_trusted_sealers.items = NULL;
+		fixture_done(&f);
+	}
+	buf_done(&zone);
+	buf_done(&text);
+	EVP_PKEY_free(rsa);
+}
+
 static void
 test_results(void)
 {
@@ -536,6 +600,7 @@ main(void)
 	test_long();
 	test_canon_pieces();
 	test_trust();
+	test_trust_unknown();
 	test_results();
 	return tap_done();
 }

@@ -345,7 +345,7 @@ test_signed(void)
 		const char *label, *list_id, *tags;
 		int64_t limit;
 		const char *want;
-		bool list;
+		bool list, open;
 	} rows[] = {
 		{ "aligned", "", "d=example.org; s=k;", -1, "pass", false },
 		{ "subdomain", "", "d=mail.example.org; s=k;", -1, "pass",
@@ -363,6 +363,9 @@ test_signed(void)
 		    "d=list.example; s=k;", -1, "fail", true },
 		{ "of another list", "List-Id: <talk.evil.example>\n",
 		    "d=list.example; s=k;", -1, "fail", false },
+		{ "a list's key times out",
+		    "List-Id: <talk.list.example>\n",
+		    "d=list.example; s=slow;", -1, "fail", true, true },
 		{ "a list's key is not there",
 		    "List-Id: <talk.list.example>\n",
 		    "d=list.example; s=none;", -1, "fail", false },
@@ -402,7 +405,8 @@ test_signed(void)
 		    rows[i].label);
 		tap_is_str(d->list, rows[i].list ? "list.example" : NULL,
 		    "the list");
-		tap_ok(!d->excused, "which is not known yet");
+		tap_ok(!d->excused && d->list_open == rows[i].open,
+		    "which is not known yet");
 	}
 	fixture_done(&f);
 	buf_done(&records);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "cli/mail.h"
 #include "cli/state.h"
 
@@ -47,7 +48,7 @@ learn_one(struct learning_run *l, const char *name, json_t *request,
 		l->folded++;
 	if (l->options.json) {
 		json_object_del(answer, "ok");
-		json_object_set_new(answer, "path", json_string(name));
+		json_object_set_new(answer, "path", json_text(name));
 		cli_print_json(stdout, answer);
 		return;
 	}

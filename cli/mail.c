@@ -87,6 +87,8 @@ parts_add(struct mail_list *l, const char *name, const char *path, FILE *f)
 		if (c != '\n' && c != EOF) {
 			if (len < sizeof(line))
 				line[len++] = (char)c;
+			if (at == 5 && memcmp(line, "From ", 5) != 0)
+				break; /* no mbox: nor is its line read to its end */
 			blank = blank && (c == ' ' || c == '\t' || c == '\r');
 			continue;
 		}

@@ -353,8 +353,9 @@ newer_mark(struct tune_set *s, const struct clean_report *r)
 }
 
 /* Held out is the newest ham, from a boundary in time on, and the spam that
- * came with it. Where next to no spam is on one side of it, because the two
- * were kept in different years, spam has a boundary of its own. */
+ * came with it. Where the two were kept in different years, or next to no spam
+ * is on one side of it, spam has a boundary of its own: else scores would be
+ * fitted to, or judged on, the few wrong labels that share the other's years. */
 static void
 split(struct tune_set *s, const struct clean_options *o,
     struct clean_report *r)
@@ -371,7 +372,8 @@ split(struct tune_set *s, const struct clean_options *o,
 		want = o->want_ham;
 	r->boundary = r->spam_boundary = newest_begin(s, false, want);
 	new_spam = newer_mark(s, r);
-	if (want > 0 && (new_spam < LEAST || n[1] - new_spam < LEAST)) {
+	if (want > 0 && (r->ages_differ || new_spam < LEAST ||
+	    n[1] - new_spam < LEAST)) {
 		r->spam_boundary = newest_begin(s, true,
 		    (size_t)((double)want / (double)n[0] * (double)n[1]));
 		newer_mark(s, r);

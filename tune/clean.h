@@ -31,8 +31,8 @@ struct clean_report {
 	double overlap;		    /* of both distributions in time, 0 to 1 */
 	bool ages_differ;	    /* worth a warning */
 	int64_t boundary;	    /* held out: came at or behind it */
-	int64_t spam_boundary;	    /* the same, unless hardly any spam is on
-				       one side of it: then its own */
+	int64_t spam_boundary;	    /* the same, unless ages differ or hardly
+				       any spam is on one side of it */
 	size_t fit_ham, fit_spam, held_ham, held_spam;
 };
 

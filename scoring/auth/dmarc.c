@@ -231,6 +231,7 @@ from_list(struct dmarc_run *run, struct message *m, bool *ret_open)
 	struct span id, domain;
 	char list_org[DNS_NAME_TEXT], org[DNS_NAME_TEXT], ascii[DNS_NAME_TEXT];
 	const char *open = NULL;
+	bool known;
 
 	*ret_open = false;
 	if (f == NULL)
@@ -242,19 +243,24 @@ from_list(struct dmarc_run *run, struct message *m, bool *ret_open)
 			break;
 		}
 	domain = span_trim(span_of(id.ptr, span_find(id, '>')));
-	if (!auth_domain_ascii(domain, ascii) ||
-	    organisational(run->auth, ascii, list_org) != DNS_FOUND)
+	if (!auth_domain_ascii(domain, ascii))
 		return NULL;
+	known = organisational(run->auth, ascii, list_org) == DNS_FOUND;
 	for (size_t i = 0; i < run->e->dkim_count; i++) {
 		const struct dkim_evidence *d = &run->e->dkim[i];
+		bool good = d->result == AUTH_PASS && d->accountable;
 
-		if (d->domain == NULL ||
-		    organisational(run->auth, d->domain, org) != DNS_FOUND ||
-		    strcmp(org, list_org) != 0)
+		if (d->domain == NULL || (!good && d->check.state == CHECK_DONE))
 			continue;
-		if (d->result == AUTH_PASS && d->accountable)
+		/* the tree walk asks DNS, too */
+		if (!known || organisational(run->auth, d->domain, org) !=
+		    DNS_FOUND)
+			open = d->domain;
+		else if (strcmp(org, list_org) != 0)
+			continue;
+		else if (good)
 			return d->domain;
-		if (d->check.state != CHECK_DONE)
+		else
 			open = d->domain;
 	}
 	*ret_open = open != NULL;
@@ -408,14 +414,17 @@ dmarc_finish(struct auth *x, struct message *m, struct evidence *e)
 	d->list = from_list(&run, m, &d->list_open);
 	if (d->list != NULL)
 		d->reason = d->list_open ?
-		    "the key of the mailing list that signed it did not come" :
+		    "what a mailing list's signature says did not finish" :
 		    "signed by a mailing list that is not known here";
 	d->excused = sealed_by_trusted(&run);
 	if (d->excused)
 		d->reason = "a trusted ARC seal explains it";
-	else if (e->arc.trusted && e->arc.check.state != CHECK_DONE) {
+	else if (e->arc.trusted && (e->arc.check.state != CHECK_DONE ||
+	    run.trouble != DNS_FOUND)) {
 		/* nor does one on a seal that might still explain it */
-		d->check = (struct check){ CHECK_UNKNOWN, e->arc.check.why };
+		d->check = (struct check){ CHECK_UNKNOWN,
+			e->arc.check.state != CHECK_DONE ? e->arc.check.why :
+			dns_status_name(run.trouble) };
 		d->result = AUTH_TEMPERROR;
 		d->reason = "the trusted ARC seal that may explain it did not "
 		    "finish";

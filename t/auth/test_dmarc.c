@@ -345,7 +345,7 @@ test_signed(void)
 		const char *label, *list_id, *tags;
 		int64_t limit;
 		const char *want;
-		bool list, open;
+		bool list, open, walk;
 	} rows[] = {
 		{ "aligned", "", "d=example.org; s=k;", -1, "pass", false },
 		{ "subdomain", "", "d=mail.example.org; s=k;", -1, "pass",
@@ -366,6 +366,9 @@ test_signed(void)
 		{ "a list's key times out",
 		    "List-Id: <talk.list.example>\n",
 		    "d=list.example; s=slow;", -1, "fail", true, true },
+		{ "a list whose organisation the walk does not find",
+		    "List-Id: <talk.list.example>\n",
+		    "d=list.example; s=k;", -1, "fail", true, true, true },
 		{ "a list's key is not there",
 		    "List-Id: <talk.list.example>\n",
 		    "d=list.example; s=none;", -1, "fail", false },
@@ -379,7 +382,8 @@ test_signed(void)
 	buf_init(&body, 1 << 20);
 	buf_add_str(&records, zone);
 	buf_add_str(&records, "slow._domainkey.example.org TIMEOUT\n"
-	    "slow._domainkey.list.example TIMEOUT\n");
+	    "slow._domainkey.list.example TIMEOUT\n"
+	    "_dmarc.talk.list.example TIMEOUT\n");
 	signer_publish(&records, "k._domainkey.example.org", "", key);
 	signer_publish(&records, "k._domainkey.mail.example.org", "", key);
 	signer_publish(&records, "k._domainkey.list.example", "", key);
@@ -391,6 +395,7 @@ test_signed(void)
 		char tags[200];
 
 		netaddr_parse(SPAN_LIT("192.0.2.1"), &env.client_ip);
+		f.settings.dmarc_tree_walk = rows[i].walk;
 		buf_reset(&body);
 		buf_reset(&text);
 		buf_printf(&body, "From: a@example.org\n%sSubject: x\n\nhello\n",

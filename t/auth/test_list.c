@@ -133,7 +133,7 @@ check_row(struct rig *rig, const struct row *row, const char *dir)
 	    row->want_hit ? "stay" : "are not given");
 	if (!hit)
 		tap_is_str(e->dmarc.reason, !row->key ?
-		    "the key of the mailing list that signed it did not come" :
+		    "what a mailing list's signature says did not finish" :
 		    "the signature of a known mailing list explains it",
 		    "and why is said");
 }

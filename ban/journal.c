@@ -26,7 +26,8 @@ const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_CLAIM] = "INSERT OR REPLACE INTO claim (net, scope, source, label, "
 	    "expires) VALUES (?1, ?2, ?3, ?4, ?5)",
 	[Q_UNCLAIM] = "DELETE FROM claim WHERE net = ?1 AND scope = ?2",
-	[Q_WIPE] = "DELETE FROM ban WHERE expires > ?1",
+	[Q_MARK] = "UPDATE ban SET expires = -1 WHERE expires > ?1",
+	[Q_DROP_MARKED] = "DELETE FROM ban WHERE expires = -1",
 	[Q_EACH] = "SELECT net, scope, first, last, expires, count, packets, "
 	    "source, label, claim_expires, reason FROM ban WHERE +expires > ?1",
 	[Q_EACH_CLAIM] = "SELECT net, scope, 0, 0, expires, 0, 0, source, label, "
@@ -323,17 +324,23 @@ ban_journal_each(struct ban_journal *j, int64_t now,
 }
 
 int
-ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err)
+ban_journal_rewrite(struct ban_journal *j, int64_t now, struct error *err)
 {
-	int code = begin(j, err), rc;
+	int rc, code = begin(j, err);
 
 	if (code < 0)
 		return code;
 	rc = ban_journal_exec(j->db, "DELETE FROM claim");
 	if (rc != SQLITE_OK)
 		return fail(j, rc, err);
-	sqlite3_bind_int64(j->stmt[Q_WIPE], 1, now);
-	return run(j, Q_WIPE, err);
+	sqlite3_bind_int64(j->stmt[Q_MARK], 1, now);
+	return run(j, Q_MARK, err);
+}
+
+int
+ban_journal_rewritten(struct ban_journal *j, struct error *err)
+{
+	return run(j, Q_DROP_MARKED, err);
 }
 
 int64_t

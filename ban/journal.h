@@ -10,7 +10,7 @@
  *
  * A corrupt file is moved aside, never deleted. Every function returns 0 or
  * a negative errno; after a failed write the transaction is gone and the
- * caller writes everything again later (journal_wipe, then all bans).
+ * caller writes everything again later (journal_rewrite, then all bans).
  */
 #ifndef BAN_JOURNAL_H
 #define BAN_JOURNAL_H
@@ -71,8 +71,11 @@ int ban_journal_each(struct ban_journal *j, int64_t now,
     int (*ban)(void *context, const struct ban_record *r),
     int (*claim)(void *context, const struct ban_record *r), void *context,
     struct error *err);
-/* All bans that expire after now go, and all claims; the rest stays. */
-int ban_journal_wipe(struct ban_journal *j, int64_t now, struct error *err);
+/* What is in force will be written anew: all bans that expire after now are
+ * marked (and can be read until they are put again), all claims go. */
+int ban_journal_rewrite(struct ban_journal *j, int64_t now, struct error *err);
+/* It was: what is still marked goes. */
+int ban_journal_rewritten(struct ban_journal *j, struct error *err);
 
 /* When the youngest ban was asked for; 0: none ever was. */
 int64_t ban_journal_newest(struct ban_journal *j);

@@ -66,9 +66,11 @@ enum ban_result ban_service_end(struct ban_service *s, struct ban_slot *slot,
 enum ban_result ban_service_del_claim(struct ban_service *s,
     struct ban_slot *slot, uint16_t owner, const char *source,
     const char *label);
-void ban_service_fill_record(const struct ban_service *s,
-    const struct ban_slot *slot, const char *reason, struct ban_record *r);
-/* The whole of a ban into the journal, the claims behind the first too. */
+/* The whole of a ban into the journal, the claims behind the first too;
+ * claims that are there already stay. 0 or -errno. */
+int ban_service_put(const struct ban_service *s, const struct ban_slot *slot,
+    const char *reason, struct error *err);
+/* The same for a ban that was there, and a failure is dealt with. */
 void ban_service_write(struct ban_service *s, const struct ban_slot *slot,
     const char *reason);
 bool ban_service_read_record(struct ban_service *s,

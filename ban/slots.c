@@ -112,9 +112,9 @@ name_owner(const struct ban_service *s, const struct ban_slot *slot,
 	    ban_table_owner_label(s->table, slot->claim.owner));
 }
 
-void
-ban_service_fill_record(const struct ban_service *s,
-    const struct ban_slot *slot, const char *reason, struct ban_record *r)
+static void
+fill_record(const struct ban_service *s, const struct ban_slot *slot,
+    const char *reason, struct ban_record *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->net = slot->net;
@@ -129,26 +129,37 @@ ban_service_fill_record(const struct ban_service *s,
 	snprintf(r->reason, BAN_REASON_SIZE, "%s", reason);
 }
 
-void
-ban_service_write(struct ban_service *s, const struct ban_slot *slot,
-    const char *reason)
+int
+ban_service_put(const struct ban_service *s, const struct ban_slot *slot,
+    const char *reason, struct error *err)
 {
 	struct ban_record r;
-	struct error err;
 	int code;
 
-	if (!ban_service_journal_usable(s))
-		return;
-	ban_service_fill_record(s, slot, reason, &r);
-	code = ban_journal_put(s->journal, &r, &err);
-	if (code == 0 && (slot->flags & BAN_SLOT_SHARED))
-		code = ban_journal_remove_claims(s->journal, &slot->net,
-		    slot->scope, &err);
+	fill_record(s, slot, reason, &r);
+	code = ban_journal_put(s->journal, &r, err);
 	for (const struct ban_claim *c = slot->claim.next;
 	     code == 0 && c != NULL; c = c->next)
 		code = ban_journal_put_claim(s->journal, &slot->net,
 		    slot->scope, ban_table_owner_source(s->table, c->owner),
-		    ban_table_owner_label(s->table, c->owner), c->expires, &err);
+		    ban_table_owner_label(s->table, c->owner), c->expires, err);
+	return code;
+}
+
+void
+ban_service_write(struct ban_service *s, const struct ban_slot *slot,
+    const char *reason)
+{
+	struct error err;
+	int code = 0;
+
+	if (!ban_service_journal_usable(s))
+		return;
+	if (slot->flags & BAN_SLOT_SHARED)
+		code = ban_journal_remove_claims(s->journal, &slot->net,
+		    slot->scope, &err);
+	if (code == 0)
+		code = ban_service_put(s, slot, reason, &err);
 	if (code < 0)
 		ban_service_journal_failed(s, &err);
 }

@@ -218,7 +218,7 @@ rewrite_journal(struct ban_service *s)
 	if (note.text[0] != '\0')
 		ban_service_log(s, BAN_LOG_ERROR, "%s", note.text);
 	if (code == 0)
-		code = ban_journal_wipe(s->journal, s->now, &err);
+		code = ban_journal_rewrite(s->journal, s->now, &err);
 
 	while (code == 0 && !end) {
 		struct ban_record r;
@@ -226,15 +226,15 @@ rewrite_journal(struct ban_service *s)
 		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
 		if (slot == NULL)
 			continue;
-		ban_service_fill_record(s, slot, "", &r);
-		code = ban_journal_put(s->journal, &r, &err);
-		for (const struct ban_claim *c = slot->claim.next;
-		     code == 0 && c != NULL; c = c->next)
-			code = ban_journal_put_claim(s->journal, &slot->net,
-			    slot->scope, ban_table_owner_source(s->table, c->owner),
-			    ban_table_owner_label(s->table, c->owner), c->expires,
+		/* the reason stands in the journal alone */
+		code = ban_journal_get(s->journal, &slot->net, slot->scope, &r,
+		    &err);
+		if (code >= 0)
+			code = ban_service_put(s, slot, code == 1 ? r.reason : "",
 			    &err);
 	}
+	if (code == 0)
+		code = ban_journal_rewritten(s->journal, &err);
 	if (code == 0)
 		code = ban_protect_each(s->protect, rewrite_day, s);
 	if (code == 0)

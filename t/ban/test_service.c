@@ -1,5 +1,7 @@
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -536,6 +538,46 @@ test_journal_lost(void)
 		perror("rm");
 }
 
+/* The disk is full for a while: what stood in the file before stays. */
+static void
+test_journal_full(void)
+{
+	const char *kept = "203.0.113.1", *gone = "203.0.113.2",
+	    *new = "203.0.113.3";
+	struct rlimit old, none;
+	struct error err;
+	size_t bans;
+
+	open_service("");
+	at(1700000000);
+	add(ADMIN, kept, BAN_MAIL, 3600);
+	add(ADMIN, gone, BAN_MAIL, 3600);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	none = (struct rlimit){ 0, old.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &none);
+	at(now + 1);
+	add(ADMIN, new, BAN_MAIL, 3600);
+	ask(ADMIN, BAN_OP_DEL, gone, BAN_MAIL, 0, "", BAN_REQ_EVERYTHING);
+	setrlimit(RLIMIT_FSIZE, &old);
+	tap_is_int((long long)fake->logs[BAN_LOG_ERROR], 1,
+	    "a journal that cannot be written is told");
+	at(now + 11);
+	ban_service_idle(service, true);
+	close_service();
+	open_service("");
+	ban_service_set_time(service, now, now * 1000);
+	ban_service_restore(service, &bans, &err);
+	tap_is_int((long long)bans, 2, "it was written anew: one more, one less");
+	tap_is_int(ask(ADMIN, BAN_OP_CHECK, new, BAN_MAIL, 0, "", 0).result,
+	    BAN_OK, "with the ban that it missed");
+	tap_is_str(ask(ADMIN, BAN_OP_CHECK, kept, BAN_MAIL, 0, "", 0)
+	    .entry.reason, "because '\\n", "and the reason of one that it had");
+	close_service();
+	if (system("rm -f /tmp/test-ban.*/j.db*") != 0)
+		perror("rm");
+}
+
 static void
 test_journal(void)
 {
@@ -599,6 +641,7 @@ main(void)
 	test_kernel();
 	test_clock();
 	test_journal_lost();
+	test_journal_full();
 	test_journal();
 	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	if (system(command) != 0)

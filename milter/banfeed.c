@@ -106,7 +106,7 @@ banfeed_new(const char *socket_path, struct banfeed **ret_feed,
 }
 
 void
-banfeed_free(struct banfeed *f)
+banfeed_stop(struct banfeed *f)
 {
 	if (f == NULL)
 		return;
@@ -117,9 +117,7 @@ banfeed_free(struct banfeed *f)
 	pthread_mutex_unlock(&f->lock);
 	pthread_join(f->thread, NULL);
 	ban_client_free(f->client);
-	pthread_mutex_destroy(&f->lock);
-	pthread_cond_destroy(&f->wake);
-	free(f);
+	f->client = NULL;
 }
 
 static void

@@ -21,9 +21,10 @@ struct banfeed;
 /* 0 or -errno. The helper need not run yet. */
 int banfeed_new(const char *socket_path, struct banfeed **ret_feed,
     struct error *err);
-/* Gives what is queued up to BANFEED_TIMEOUT_MS, then ends the thread. NULL
- * is allowed. */
-void banfeed_free(struct banfeed *f);
+/* Gives what is queued up to BANFEED_TIMEOUT_MS, then ends the thread. What is
+ * reported later is lost; f stays, a session may still hold it. NULL is
+ * allowed. */
+void banfeed_stop(struct banfeed *f);
 /* Never blocks. reason is copied. */
 void banfeed_report(struct banfeed *f, const struct network *net,
     int64_t ttl_sec, const char *reason);

@@ -408,7 +408,7 @@ finish(struct life *l, int code)
 
 	control_stop(l->control);
 	shadow_work_stop(l->server.shadow_work);
-	banfeed_free(l->server.banfeed);
+	banfeed_stop(l->server.banfeed);
 	if (l->server.store != NULL &&
 	    store_flush(l->server.store, &err) != 0)
 		log_write(LOG_ERR, "fault=store error=\"%s\"", err.text);

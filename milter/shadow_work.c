@@ -123,7 +123,7 @@ shadow_work_add(struct shadow_work *w, struct snapshot *snapshot,
     struct transaction *t)
 {
 	struct job *j;
-	bool room;
+	bool room, stopped;
 
 	/* without a verdict log there is nowhere to keep what they say */
 	if (w == NULL || t->run.verdict == NULL ||
@@ -134,7 +134,8 @@ shadow_work_add(struct shadow_work *w, struct snapshot *snapshot,
 	*j = (struct job){ NULL, snapshot_ref(snapshot), t,
 		arena_used(t->arena) + t->raw.alloc };
 	pthread_mutex_lock(&w->lock);
-	room = !w->stop && w->jobs < SHADOW_WORK_JOBS &&
+	stopped = w->stop;
+	room = !stopped && w->jobs < SHADOW_WORK_JOBS &&
 	    (w->jobs == 0 || w->bytes + j->bytes <= SHADOW_WORK_BYTES);
 	if (room) {
 		*w->last = j;
@@ -148,8 +149,9 @@ shadow_work_add(struct shadow_work *w, struct snapshot *snapshot,
 		return true;
 	snapshot_unref(j->snapshot);
 	free(j);
-	log_fault("shadow-behind", "fault=shadow verdict=%s "
-	    "error=\"the shadow's rules are slower than mail comes\"",
-	    t->verdict_id);
+	if (!stopped)
+		log_fault("shadow-behind", "fault=shadow verdict=%s "
+		    "error=\"the shadow's rules are slower than mail comes\"",
+		    t->verdict_id);
 	return false;
 }

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mbox.h"
 #include "cli/mail.h"
 #include "scoring/message/date.h"
 
 enum {
 	MAX_DEPTH = 64,
 	STDIN_MAX_BYTES = 1 << 30,
-	LINE_BYTES = 512, /* of a line that may begin a message */
 };
 
 static bool
@@ -42,23 +41,6 @@ item_add(struct mail_list *l, char *name, const char *path, size_t offset,
 	return true;
 }
 
-/* "From somebody Mon Jan  1 12:34:56 2024": the time tells the line from a
- * sentence that begins so (RFC 4155). */
-static bool
-is_from_line(struct span line)
-{
-	if (line.len < 5 || memcmp(line.ptr, "From ", 5) != 0)
-		return false;
-	for (size_t i = 5; i + 5 <= line.len; i++)
-		if (isdigit((unsigned char)line.ptr[i]) &&
-		    isdigit((unsigned char)line.ptr[i + 1]) &&
-		    line.ptr[i + 2] == ':' &&
-		    isdigit((unsigned char)line.ptr[i + 3]) &&
-		    isdigit((unsigned char)line.ptr[i + 4]))
-			return true;
-	return false;
-}
-
 static bool
 part_add(struct mail_list *l, const char *name, const char *path,
     unsigned number, size_t from, size_t to)
@@ -75,39 +57,22 @@ static bool
 parts_add(struct mail_list *l, const char *name, const char *path, FILE *f)
 {
 	const char *open_as = path != NULL ? path : name;
-	size_t at = 0, line_at = 0, begin = 0, len = 0;
-	bool blank = true, blank_before = true;
-	char line[LINE_BYTES];
+	size_t begin = 0;
 	unsigned found = 0;
+	struct mbox m;
 	int c;
 
+	mbox_init(&m);
 	do {
 		c = getc_unlocked(f);
-		at += c != EOF;
-		if (c != '\n' && c != EOF) {
-			if (len < sizeof(line))
-				line[len++] = (char)c;
-			if (at == 5 && memcmp(line, "From ", 5) != 0)
-				break; /* no mbox: nor is its line read to its end */
-			blank = blank && (c == ' ' || c == '\t' || c == '\r');
+		if (!mbox_next(&m, c))
 			continue;
-		}
-		if (is_from_line(span_of(line, len))) {
-			if (line_at > 0 && blank_before) {
-				if (!part_add(l, name, open_as, ++found, begin,
-					line_at))
-					return false;
-				begin = line_at;
-			}
-		} else if (line_at == 0)
-			break; /* no mbox */
-		blank_before = blank;
-		blank = true;
-		line_at = at;
-		len = 0;
-	} while (c != EOF);
+		if (!part_add(l, name, open_as, ++found, begin, m.begin))
+			return false;
+		begin = m.begin;
+	} while (c != EOF && !m.none);
 	return found == 0 ? item_add(l, strdup(name), path, 0, 0) :
-	    part_add(l, name, open_as, ++found, begin, at);
+	    part_add(l, name, open_as, ++found, begin, m.at);
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/escape.h"
+#include "base/mbox.h"
 #include "base/netaddr.h"
 #include "t/tap.h"
 
@@ -287,6 +288,46 @@ test_ascii(void)
 	    !ascii_is_blank(span_of(" \0", 2)), "blank");
 }
 
+#define LINE "From a@b Mon Jan  1 12:34:56 2024\n" /* 34 bytes */
+
+static void
+test_mbox(void)
+{
+	static const struct {
+		const char *label, *text, *want;
+	} rows[] = {
+		{ "one message", LINE "Subject: x\n\nbody\n", "" },
+		{ "two", LINE "\n" LINE "\n", " 35" },
+		{ "CRLF, blanks, no end", LINE " \t\r\nFrom 12:34", " 38" },
+		{ "the line before is not empty", LINE "x\n" LINE "\n" LINE, " 71" },
+		{ "a sentence", LINE "\nFrom ten to 1:30 or so\n\nFrom ten:30\n", "" },
+		{ "a header field", LINE "\nFrom: 12:34:56\n", "" },
+		{ "the time is in the line, not across its end", LINE "\nFrom 12\n:34\n", "" },
+		{ "no room for a time", LINE "\nFrom 1:34\n\nFrom 12:3\n", "" },
+		{ "no mbox", "Subject: x\n\n" LINE, "none" },
+		{ "no time in the first line", "From a\n\n" LINE, "none" },
+		{ "cut in its first word", "Fro", "none" },
+		{ "an empty line first", "\n" LINE, "none" },
+		{ "nothing", "", "none" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t len = strlen(rows[i].text), n = 0;
+		char got[200] = "";
+		struct mbox m;
+
+		mbox_init(&m);
+		for (size_t k = 0; k <= len; k++)
+			if (mbox_next(&m, k < len ? rows[i].text[k] : EOF))
+				n += (size_t)snprintf(got + n, sizeof(got) - n,
+				    " %zu", m.begin);
+		if (m.none)
+			snprintf(got + n, sizeof(got) - n, "none");
+		tap_ok(strcmp(got, rows[i].want) == 0 && m.at == len,
+		    "mbox: %s: \"%s\"", rows[i].label, got);
+	}
+}
+
 static void
 test_clock(void)
 {
@@ -303,6 +344,7 @@ int
 main(void)
 {
 	test_ascii();
+	test_mbox();
 	test_clock();
 	test_arena();
 	test_escape();

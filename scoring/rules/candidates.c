@@ -13,15 +13,14 @@
 
 #include "scoring/rules/candidates_set.h"
 
-enum { MAX_DATABASE_BYTES = 256 * 1024 * 1024 };
-
 const struct hs_set_about hs_sets[HS_SETS] = {
-	[HS_BODY] = { RULE_BODY, HS_EXACT_ONLY, "body" },
-	[HS_PLAIN_BODY] = { RULE_BODY, HS_OUTLINES_PLAIN, "plain-body" },
-	[HS_OTHER_BODY] = { RULE_BODY, HS_OUTLINES_OTHER, "other-body" },
-	[HS_RAWBODY] = { RULE_RAWBODY, HS_ALL, "rawbody" },
-	[HS_URI] = { RULE_URI, HS_ALL, "uri" },
-	[HS_FULL] = { RULE_FULL, HS_ALL, "full" },
+	[HS_BODY] = { RULE_BODY, HS_EXACT_ONLY, "body", true },
+	[HS_PLAIN_BODY] = { RULE_BODY, HS_OUTLINES_PLAIN, "plain-body", false },
+	[HS_OTHER_BODY] = { RULE_BODY, HS_OUTLINES_OTHER, "other-body", false },
+	[HS_RAWBODY] = { RULE_RAWBODY, HS_ALL, "rawbody", true },
+	[HS_HEADER] = { RULE_HEADER, HS_ALL, "header", true },
+	[HS_URI] = { RULE_URI, HS_ALL, "uri", true },
+	[HS_FULL] = { RULE_FULL, HS_ALL, "full", true },
 };
 
 const char *
@@ -30,34 +29,29 @@ hs_set_name(enum hs_set set)
 	return hs_sets[set].name;
 }
 
-struct hs_target {
-	struct hs_users users;
-	unsigned char *taken; /* enum hs_taken a pattern */
-	hs_database_t *db;    /* NULL: none was taken */
-};
+bool
+hs_set_wanted(const struct ruleset *rs, enum hs_set set)
+{
+	return set == HS_HEADER ? rs->header_piece_count > 0 :
+				  rs->order_count[hs_sets[set].kind] > 0;
+}
 
-void
-hs_users_done(struct hs_users *u)
+static void
+users_done(struct hs_users *u)
 {
 	free(u->patterns);
 	free(u->rules);
 	free(u->start);
 }
 
-static bool
-takes_part(const struct rule_def *d)
+/* list: rules that may have patterns of interest. 0 or -ENOMEM */
+static int
+users_find(const struct ruleset *rs, const uint32_t *list, size_t n,
+    struct hs_users *u)
 {
-	return d->pattern != NULL && !d->has_templates;
-}
-
-int
-hs_users_find(const struct ruleset *rs, enum hs_set set, struct hs_users *u)
-{
-	enum rule_kind kind = hs_sets[set].kind;
-	size_t n = rs->order_count[kind], all = pattern_pool_count(rs->patterns);
+	size_t all = pattern_pool_count(rs->patterns);
 	size_t *place = calloc(all + 1, sizeof(*place)), *fill;
 
-	memset(u, 0, sizeof(*u));
 	u->patterns = calloc(n + 1, sizeof(struct pattern *));
 	u->rules = calloc(n + 1, sizeof(*u->rules));
 	u->start = calloc(n + 2, sizeof(*u->start));
@@ -66,14 +60,13 @@ hs_users_find(const struct ruleset *rs, enum hs_set set, struct hs_users *u)
 	    u->start == NULL || fill == NULL) {
 		free(place);
 		free(fill);
-		hs_users_done(u);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < n; i++) {
-		const struct rule_def *d = rs->rules[rs->order[kind][i]];
+		const struct rule_def *d = rs->rules[list[i]];
 		size_t *p;
 
-		if (!takes_part(d))
+		if (!rule_is_listed(d))
 			continue;
 		p = &place[pattern_index(d->pattern)];
 		if (*p == 0) {
@@ -85,22 +78,95 @@ hs_users_find(const struct ruleset *rs, enum hs_set set, struct hs_users *u)
 	for (size_t i = 0; i < u->count; i++)
 		u->start[i + 1] += u->start[i];
 	for (size_t i = 0; i < n; i++) {
-		const struct rule_def *d = rs->rules[rs->order[kind][i]];
+		const struct rule_def *d = rs->rules[list[i]];
 		size_t p;
 
-		if (!takes_part(d))
+		if (!rule_is_listed(d))
 			continue;
 		p = place[pattern_index(d->pattern)] - 1;
-		u->rules[u->start[p] + fill[p]++] = rs->order[kind][i];
+		u->rules[u->start[p] + fill[p]++] = list[i];
 	}
 	free(place);
 	free(fill);
 	return 0;
 }
 
+static int
+pieces_find(struct hs_target *t, const struct ruleset *rs)
+{
+	enum rule_kind kind = hs_sets[t->set].kind;
+
+	if (kind != RULE_HEADER)
+		return users_find(rs, rs->order[kind], rs->order_count[kind],
+		    &t->pieces[0].users);
+	for (size_t i = 0; i < rs->header_group_count; i++) {
+		const struct header_group *g = &rs->header_groups[i];
+
+		if (g->piece != NO_INDEX &&
+		    users_find(rs, g->rules, g->count,
+			&t->pieces[g->piece].users) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+struct hs_target *
+hs_target_new(const struct ruleset *rs, enum hs_set set)
+{
+	struct hs_target *t = calloc(1, sizeof(*t));
+	bool ok;
+
+	if (t == NULL)
+		return NULL;
+	t->set = set;
+	t->count = set == HS_HEADER ? rs->header_piece_count : 1;
+	t->pieces = calloc(t->count, sizeof(*t->pieces));
+	ok = t->pieces != NULL && pieces_find(t, rs) == 0;
+	for (size_t i = 0; ok && i < t->count; i++) {
+		struct hs_piece *p = &t->pieces[i];
+
+		p->told = calloc(p->users.count + 1, sizeof(*p->told));
+		ok = p->told != NULL;
+		t->patterns += p->users.count;
+		if (p->users.count > t->most_patterns)
+			t->most_patterns = p->users.count;
+	}
+	if (ok)
+		return t;
+	hs_target_free(t);
+	return NULL;
+}
+
+void
+hs_target_free(struct hs_target *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; t->pieces != NULL && i < t->count; i++) {
+		hs_free_database(t->pieces[i].db);
+		users_done(&t->pieces[i].users);
+		free(t->pieces[i].told);
+	}
+	free(t->pieces);
+	free(t);
+}
+
+static bool
+hash_patterns(EVP_MD_CTX *c, const struct hs_users *u)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < u->count; i++) {
+		struct span s = pattern_text(u->patterns[i]);
+
+		ok = EVP_DigestUpdate(c, s.ptr, s.len) &&
+		    EVP_DigestUpdate(c, "", 1);
+	}
+	return ok && EVP_DigestUpdate(c, "\n", 1);
+}
+
 int
-hs_users_key(const struct hs_users *u, enum hs_set set,
-    unsigned char ret_key[HS_HASH_BYTES])
+hs_target_key(const struct hs_target *t, unsigned char ret_key[HS_HASH_BYTES])
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	hs_platform_info_t platform;
@@ -117,30 +183,28 @@ hs_users_key(const struct hs_users *u, enum hs_set set,
 	    EVP_DigestUpdate(c, hs_version(), strlen(hs_version())) &&
 	    EVP_DigestUpdate(c, &platform.cpu_features,
 		sizeof(platform.cpu_features)) &&
-	    EVP_DigestUpdate(c, hs_sets[set].name,
-		strlen(hs_sets[set].name) + 1);
-	for (size_t i = 0; ok && i < u->count; i++) {
-		struct span s = pattern_text(u->patterns[i]);
-
-		ok = EVP_DigestUpdate(c, s.ptr, s.len) &&
-		    EVP_DigestUpdate(c, "", 1);
-	}
+	    EVP_DigestUpdate(c, hs_sets[t->set].name,
+		strlen(hs_sets[t->set].name) + 1);
+	for (size_t i = 0; ok && i < t->count; i++)
+		ok = hash_patterns(c, &t->pieces[i].users);
 	ok = ok && EVP_DigestFinal_ex(c, ret_key, &n);
 	EVP_MD_CTX_free(c);
 	return ok ? 0 : -ENOMEM;
 }
 
 int
-hs_file_hash(const unsigned char *taken, size_t patterns, const char *bytes,
-    size_t len, unsigned char ret_hash[HS_HASH_BYTES])
+hs_file_hash(const struct hs_target *t, const char *bytes, size_t len,
+    unsigned char ret_hash[HS_HASH_BYTES])
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	unsigned n = 0;
-	int ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) &&
-	    EVP_DigestUpdate(c, taken, patterns) &&
-	    EVP_DigestUpdate(c, bytes != NULL ? bytes : "", len) &&
-	    EVP_DigestFinal_ex(c, ret_hash, &n);
+	int ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL);
 
+	for (size_t i = 0; ok && i < t->count; i++)
+		ok = EVP_DigestUpdate(c, t->pieces[i].told,
+		    t->pieces[i].users.count * sizeof(struct hs_told));
+	ok = ok && EVP_DigestUpdate(c, bytes, len) &&
+	    EVP_DigestFinal_ex(c, ret_hash, &n);
 	EVP_MD_CTX_free(c);
 	return ok ? 0 : -ENOMEM;
 }
@@ -199,6 +263,27 @@ use_large_alloc(void)
 }
 
 static int
+take_pieces(struct hs_target *t, const char *bytes, size_t len)
+{
+	uint64_t n;
+
+	for (size_t i = 0; i < t->count; i++) {
+		if (len < sizeof(n))
+			return -EBADMSG;
+		memcpy(&n, bytes, sizeof(n));
+		bytes += sizeof(n);
+		len -= sizeof(n);
+		if (n > len || (n + 7) / 8 * 8 > len ||
+		    (n > 0 && hs_deserialize_database(bytes, n,
+				  &t->pieces[i].db) != HS_SUCCESS))
+			return -EBADMSG;
+		bytes += (n + 7) / 8 * 8;
+		len -= (n + 7) / 8 * 8;
+	}
+	return len == 0 ? 0 : -EBADMSG;
+}
+
+static int
 read_target(struct hs_target *t, int fd, const unsigned char key[HS_HASH_BYTES],
     const char *path, struct error *why)
 {
@@ -209,27 +294,22 @@ read_target(struct hs_target *t, int fd, const unsigned char key[HS_HASH_BYTES],
 
 	if (r == 0 && (memcmp(head.magic, HS_FILE_MAGIC, sizeof(head.magic)) != 0 ||
 			  memcmp(head.key, key, HS_HASH_BYTES) != 0 ||
-			  head.patterns != t->users.count ||
+			  head.patterns != t->patterns ||
 			  head.bytes > MAX_DATABASE_BYTES))
 		r = -EBADMSG;
-	if (r == 0) {
-		t->taken = malloc(t->users.count + 1);
-		bytes = large_alloc(head.bytes + 1);
-		if (t->taken == NULL || bytes == NULL)
-			r = -ENOMEM;
-	}
-	if (r == 0)
-		r = read_exactly(fd, t->taken, t->users.count);
+	if (r == 0 && (bytes = large_alloc(head.bytes + 1)) == NULL)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < t->count; i++)
+		r = read_exactly(fd, t->pieces[i].told,
+		    t->pieces[i].users.count * sizeof(struct hs_told));
 	if (r == 0)
 		r = read_exactly(fd, bytes, head.bytes);
 	if (r == 0)
-		r = hs_file_hash(t->taken, t->users.count, bytes, head.bytes,
-		    check);
+		r = hs_file_hash(t, bytes, head.bytes, check);
 	if (r == 0 && memcmp(check, head.check, HS_HASH_BYTES) != 0)
 		r = -EBADMSG;
-	if (r == 0 && head.bytes > 0 &&
-	    hs_deserialize_database(bytes, head.bytes, &t->db) != HS_SUCCESS)
-		r = -EBADMSG;
+	if (r == 0)
+		r = take_pieces(t, bytes, head.bytes);
 	free(bytes);
 	if (r != 0)
 		error_set(why, r, "%s: \"%s\"", r == -EBADMSG ?
@@ -248,16 +328,13 @@ hs_target_open(const struct ruleset *rs, enum hs_set set, const char *dir,
 	int fd;
 
 	pthread_once(&once, use_large_alloc);
-	if (rs->order_count[hs_sets[set].kind] == 0)
+	if (!hs_set_wanted(rs, set))
 		return NULL;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL || hs_users_find(rs, set, &t->users) != 0) {
-		free(t);
+	t = hs_target_new(rs, set);
+	if (t == NULL || hs_target_key(t, key) != 0) {
 		error_set(why, -ENOMEM, "out of memory");
-		return NULL;
-	}
-	if (hs_users_key(&t->users, set, key) != 0)
 		goto fail;
+	}
 	hs_file_name(set, key, name);
 	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >=
 	    (int)sizeof(path))
@@ -279,17 +356,6 @@ fail:
 	return NULL;
 }
 
-void
-hs_target_free(struct hs_target *t)
-{
-	if (t == NULL)
-		return;
-	hs_free_database(t->db);
-	hs_users_done(&t->users);
-	free(t->taken);
-	free(t);
-}
-
 /* ---- scanning */
 
 /* Asking libhs whether the scratch suffices means checking the whole
@@ -298,10 +364,21 @@ struct hs_thread {
 	hs_scratch_t *scratch;
 	const struct hs_target *seen[HS_SETS];
 	size_t count;
+	/* of the scan that goes on */
+	const struct hs_piece *piece;
+	const struct hs_texts *texts;
+	size_t at; /* the text of the last match */
+	struct pattern_ends {
+		bool listed;
+		unsigned char count[HS_BLOCKS];
+		uint64_t blocks; /* that have as many as a match needs */
+	} *ends;	/* one a pattern */
+	uint32_t *list; /* patterns with a match */
+	size_t alloc, listed;
 };
 
-static hs_scratch_t *
-thread_scratch(void **slot, const struct hs_target *t)
+static struct hs_thread *
+thread_ready(void **slot, const struct hs_target *t)
 {
 	struct hs_thread *x = *slot;
 
@@ -313,71 +390,123 @@ thread_scratch(void **slot, const struct hs_target *t)
 	}
 	for (size_t i = 0; i < x->count; i++)
 		if (x->seen[i] == t)
-			return x->scratch;
-	if (hs_alloc_scratch(t->db, &x->scratch) != HS_SUCCESS)
-		return NULL;
+			return x;
+	if (t->most_patterns > x->alloc) {
+		struct pattern_ends *ends = realloc(x->ends,
+		    t->most_patterns * sizeof(*ends));
+		uint32_t *list;
+
+		if (ends == NULL)
+			return NULL;
+		x->ends = ends;
+		memset(ends, 0, t->most_patterns * sizeof(*ends));
+		list = realloc(x->list, t->most_patterns * sizeof(*list));
+		if (list == NULL)
+			return NULL;
+		x->list = list;
+		x->alloc = t->most_patterns;
+	}
+	for (size_t i = 0; i < t->count; i++)
+		if (t->pieces[i].db != NULL &&
+		    hs_alloc_scratch(t->pieces[i].db, &x->scratch) != HS_SUCCESS)
+			return NULL;
 	if (x->count < HS_SETS)
 		x->seen[x->count++] = t;
-	return x->scratch;
+	return x;
 }
 
-struct hits {
-	unsigned ids[4096];
-	size_t count;
-	bool full;
-};
+/* The text in which a match ends. Matches come nearly in order, which libhs
+ * does not promise. */
+static size_t
+find_text(struct hs_thread *x, size_t end)
+{
+	const size_t *ends = x->texts->ends;
+	size_t low = 0, high = x->texts->count - 1;
+
+	if (end <= ends[x->at] && (x->at == 0 || end > ends[x->at - 1]))
+		return x->at;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ends[middle] < end)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return x->at = low;
+}
 
 static int
 on_match(unsigned id, unsigned long long from, unsigned long long to,
     unsigned flags, void *context)
 {
-	struct hits *h = context;
+	struct hs_thread *x = context;
+	struct pattern_ends *e;
+	unsigned block;
 
 	(void)from;
-	(void)to;
 	(void)flags;
-	if (h->count == sizeof(h->ids) / sizeof(h->ids[0])) {
-		h->full = true;
-		return 1;
+	if (id >= x->piece->users.count)
+		return 0;
+	e = &x->ends[id];
+	if (!e->listed) {
+		e->listed = true;
+		x->list[x->listed++] = id;
 	}
-	h->ids[h->count++] = id;
+	block = hs_block(x->texts, find_text(x, to));
+	if (e->count[block] < UINT8_MAX)
+		e->count[block]++;
+	if (e->count[block] >= x->piece->told[id].ends)
+		e->blocks |= UINT64_C(1) << block;
 	return 0;
 }
 
 static void
-call_users(const struct hs_users *u, size_t i, hs_candidate_fn *fn, void *context)
+call_users(const struct hs_users *u, size_t i, uint64_t blocks,
+    hs_candidate_fn *fn, void *context)
 {
 	for (size_t k = u->start[i]; k < u->start[i + 1]; k++)
-		fn(context, u->rules[k]);
+		fn(context, u->rules[k], blocks);
+}
+
+static bool
+scan(const struct hs_piece *p, struct hs_thread *x, const struct hs_texts *texts)
+{
+	struct span s = texts->joined;
+
+	x->piece = p;
+	x->texts = texts;
+	x->at = x->listed = 0;
+	return hs_scan(p->db, s.ptr != NULL ? s.ptr : "", (unsigned)s.len, 0,
+	    x->scratch, on_match, x) == HS_SUCCESS;
 }
 
 int
-hs_target_scan(const struct hs_target *t, void **scratch, struct span text,
-    hs_candidate_fn *fn, void *context)
+hs_target_scan(const struct hs_target *t, size_t piece, void **scratch,
+    const struct hs_texts *texts, hs_candidate_fn *fn, void *context)
 {
-	struct hits h = { .count = 0 };
-	hs_scratch_t *s;
-	bool all = false;
+	bool all = texts->joined.len > UINT32_MAX, once = hs_sets[t->set].once;
+	const struct hs_piece *p = &t->pieces[piece];
+	struct hs_thread *x;
 
-	if (t->db == NULL)
-		;
-	else if (text.len <= UINT32_MAX) {
-		s = thread_scratch(scratch, t);
-		if (s == NULL)
+	if (p->db != NULL && !all) {
+		x = thread_ready(scratch, t);
+		if (x == NULL)
 			return -ENOMEM;
-		if (hs_scan(t->db, text.ptr != NULL ? text.ptr : "",
-			(unsigned)text.len, 0, s, on_match, &h) != HS_SUCCESS)
-			all = true;
-	} else
-		all = true;
-	all = all || h.full;
-	for (size_t i = 0; i < t->users.count; i++)
-		if (t->taken[i] == HS_LEFT_OUT ||
-		    (all && t->taken[i] == HS_TAKEN))
-			call_users(&t->users, i, fn, context);
-	for (size_t i = 0; !all && i < h.count; i++)
-		if (h.ids[i] < t->users.count)
-			call_users(&t->users, h.ids[i], fn, context);
+		all = !scan(p, x, texts);
+		for (size_t i = 0; i < x->listed; i++) {
+			struct pattern_ends *e = &x->ends[x->list[i]];
+
+			if (!all && e->blocks != 0)
+				call_users(&p->users, x->list[i],
+				    once ? UINT64_MAX : e->blocks, fn, context);
+			memset(e, 0, sizeof(*e));
+		}
+	}
+	for (size_t i = 0; i < p->users.count; i++)
+		if (p->told[i].taken == HS_LEFT_OUT ||
+		    (all && p->told[i].taken == HS_TAKEN))
+			call_users(&p->users, i, UINT64_MAX, fn, context);
 	return 0;
 }
 
@@ -389,6 +518,8 @@ hs_scratch_free(void *scratch)
 	if (x == NULL)
 		return;
 	hs_free_scratch(x->scratch);
+	free(x->ends);
+	free(x->list);
 	free(x);
 }
 

@@ -29,7 +29,7 @@ builder_done(struct builder *b, size_t count)
 
 /* Compiles all that libhs takes; what it refuses on the way is left out. */
 static int
-compile_database(const struct hs_users *u, struct builder *b,
+compile_database(const struct hs_users *u, enum hs_set set, struct builder *b,
     hs_database_t **ret_db, struct error *err)
 {
 	for (;;) {
@@ -40,7 +40,8 @@ compile_database(const struct hs_users *u, struct builder *b,
 		for (size_t i = 0; i < u->count; i++)
 			if (b->texts[i] != NULL) {
 				b->list[n] = b->texts[i];
-				b->flags[n] = HS_PATTERN_FLAGS;
+				b->flags[n] = HS_PATTERN_FLAGS |
+				    (hs_sets[set].once ? HS_FLAG_SINGLEMATCH : 0);
 				b->ids[n++] = (unsigned)i;
 			}
 		if (n == 0) {
@@ -85,7 +86,7 @@ write_all(int fd, const void *p, size_t n)
 /* Beside the final name, then renamed: a reader sees all or nothing. */
 static int
 write_file(const char *dir, const char *name, const struct hs_file_head *head,
-    const unsigned char *taken, const char *bytes, struct error *err)
+    const struct hs_target *t, struct span bytes, struct error *err)
 {
 	char path[4096], temp[4096];
 	int fd, r;
@@ -103,10 +104,11 @@ write_file(const char *dir, const char *name, const struct hs_file_head *head,
 		    dir, strerror(-r));
 	}
 	r = write_all(fd, head, sizeof(*head));
+	for (size_t i = 0; r == 0 && i < t->count; i++)
+		r = write_all(fd, t->pieces[i].told,
+		    t->pieces[i].users.count * sizeof(struct hs_told));
 	if (r == 0)
-		r = write_all(fd, taken, head->patterns);
-	if (r == 0)
-		r = write_all(fd, bytes, head->bytes);
+		r = write_all(fd, bytes.ptr, bytes.len);
 	if (r == 0 && fchmod(fd, 0644) == -1)
 		r = -errno;
 	if (r == 0 && fsync(fd) == -1)
@@ -123,58 +125,80 @@ write_file(const char *dir, const char *name, const struct hs_file_head *head,
 	return 0;
 }
 
+/* The database of a piece, behind the pieces that are there already */
 static int
-build(const struct hs_users *u, enum hs_set set, const char *dir, struct hs_build *b,
-    struct hs_file_head *head, struct error *err)
+add_piece(struct buf *out, hs_database_t *db, struct error *err)
 {
+	uint64_t n = 0;
+	char *bytes = NULL;
+	size_t len = 0;
+
+	if (db != NULL && hs_serialize_database(db, &bytes, &len) != HS_SUCCESS)
+		return error_set(err, -ENOMEM, "libhs: cannot serialize");
+	n = len;
+	buf_add(out, (const char *)&n, sizeof(n));
+	buf_add(out, bytes, len);
+	while (out->len % 8 != 0)
+		buf_add_char(out, '\0');
+	free(bytes);
+	return out->failed ? error_set(err, -ENOMEM, "too large") : 0;
+}
+
+static int
+build_piece(struct hs_piece *p, enum hs_set set, struct hs_build *b,
+    struct buf *out, struct error *err)
+{
+	const struct hs_users *u = &p->users;
 	struct builder w = { calloc(u->count + 1, sizeof(char *)),
 		calloc(u->count + 1, sizeof(char *)),
 		calloc(u->count + 1, sizeof(unsigned)),
 		calloc(u->count + 1, sizeof(unsigned)) };
-	unsigned char *taken = calloc(u->count + 1, 1);
-	hs_database_t *db = NULL;
-	char *bytes = NULL;
-	size_t len = 0;
 	int r = -ENOMEM;
 
 	if (w.texts == NULL || w.list == NULL || w.flags == NULL ||
-	    w.ids == NULL || taken == NULL)
+	    w.ids == NULL)
 		goto out;
-	for (size_t i = 0; i < u->count; i++) {
-		enum hs_taken t;
-
+	for (size_t i = 0; i < u->count; i++)
 		w.texts[i] = hs_text_new(pattern_text(u->patterns[i]),
-		    hs_sets[set].part, &t);
-		taken[i] = (unsigned char)t;
-	}
-	r = compile_database(u, &w, &db, err);
-	if (r != 0)
-		goto out;
-	if (db != NULL && hs_serialize_database(db, &bytes, &len) != HS_SUCCESS) {
-		r = error_set(err, -ENOMEM, "libhs: cannot serialize");
-		goto out;
-	}
-	b->patterns = u->count;
-	for (size_t i = 0; i < u->count; i++) {
-		/* libhs may have refused it among the others only */
-		if (taken[i] == HS_TAKEN && w.texts[i] == NULL)
-			taken[i] = HS_LEFT_OUT;
-		b->left_out += taken[i] == HS_LEFT_OUT;
-	}
-	b->bytes = len;
-	head->patterns = u->count;
-	head->bytes = len;
-	r = hs_file_hash(taken, u->count, bytes, len, head->check);
+		    hs_sets[set].part, &p->told[i]);
+	r = compile_database(u, set, &w, &p->db, err);
 	if (r == 0)
-		r = write_file(dir, b->file, head, taken,
-		    bytes != NULL ? bytes : "", err);
+		r = add_piece(out, p->db, err);
+	for (size_t i = 0; r == 0 && i < u->count; i++) {
+		struct hs_told *told = &p->told[i];
+
+		/* libhs may have refused it among the others only */
+		if (told->taken == HS_TAKEN && w.texts[i] == NULL)
+			told->taken = HS_LEFT_OUT;
+		/* of what is told once the ends cannot be counted */
+		if (hs_sets[set].once)
+			told->ends = 1;
+		b->left_out += told->taken == HS_LEFT_OUT;
+	}
 out:
+	builder_done(&w, u->count);
+	return r;
+}
+
+static int
+build(struct hs_target *t, const char *dir, struct hs_build *b,
+    struct hs_file_head *head, struct error *err)
+{
+	struct buf out;
+	int r = 0;
+
+	buf_init(&out, MAX_DATABASE_BYTES);
+	for (size_t i = 0; r == 0 && i < t->count; i++)
+		r = build_piece(&t->pieces[i], t->set, b, &out, err);
+	head->patterns = b->patterns = t->patterns;
+	head->bytes = b->bytes = out.len;
+	if (r == 0)
+		r = hs_file_hash(t, out.ptr, out.len, head->check);
+	if (r == 0)
+		r = write_file(dir, b->file, head, t, buf_span(&out), err);
 	if (r == -ENOMEM && err != NULL && err->text[0] == '\0')
 		error_set(err, r, "out of memory");
-	builder_done(&w, u->count);
-	hs_free_database(db);
-	free(bytes);
-	free(taken);
+	buf_done(&out);
 	return r;
 }
 
@@ -183,29 +207,27 @@ hs_target_build(const struct ruleset *rs, enum hs_set set, const char *dir,
     struct hs_build *ret_build, struct error *err)
 {
 	struct hs_file_head head = { .patterns = 0 };
-	struct hs_target *there;
-	struct hs_users u;
+	struct hs_target *t, *there;
 	int r;
 
 	memset(ret_build, 0, sizeof(*ret_build));
-	if (rs->order_count[hs_sets[set].kind] == 0)
+	if (!hs_set_wanted(rs, set))
 		return error_set(err, -ENOTSUP, "no rules of that kind");
-	r = hs_users_find(rs, set, &u);
-	if (r != 0)
-		return error_set(err, r, "out of memory");
+	t = hs_target_new(rs, set);
+	if (t == NULL)
+		return error_set(err, -ENOMEM, "out of memory");
 	memcpy(head.magic, HS_FILE_MAGIC, sizeof(head.magic));
-	r = hs_users_key(&u, set, head.key);
+	r = hs_target_key(t, head.key);
 	if (r == 0) {
 		hs_file_name(set, head.key, ret_build->file);
 		there = hs_target_open(rs, set, dir, NULL);
 		if (there != NULL) {
 			ret_build->kept = true;
-			ret_build->patterns = u.count;
+			ret_build->patterns = t->patterns;
 			hs_target_free(there);
 		} else
-			r = build(&u, set, dir, ret_build, &head, err);
+			r = build(t, dir, ret_build, &head, err);
 	}
-	hs_users_done(&u);
+	hs_target_free(t);
 	return r;
 }
-

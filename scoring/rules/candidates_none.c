@@ -35,12 +35,13 @@ hs_target_build(const struct ruleset *rs, enum hs_set set, const char *dir,
 }
 
 int
-hs_target_scan(const struct hs_target *t, void **scratch, struct span text,
-    hs_candidate_fn *fn, void *context)
+hs_target_scan(const struct hs_target *t, size_t piece, void **scratch,
+    const struct hs_texts *texts, hs_candidate_fn *fn, void *context)
 {
 	(void)t;
+	(void)piece;
 	(void)scratch;
-	(void)text;
+	(void)texts;
 	(void)fn;
 	(void)context;
 	return 0;

@@ -108,6 +108,65 @@ widen_for_hs(struct span s, struct buf *out)
 	}
 }
 
+/* Which flags a pattern sets somewhere: 'x', and 'm' switched off ("(?-m",
+ * "(?^") */
+static void
+find_flags(struct span s, bool *ret_extended, bool *ret_no_lines)
+{
+	*ret_extended = *ret_no_lines = false;
+	for (size_t i = 0; i + 2 < s.len; i++) {
+		bool off = false;
+
+		if (s.ptr[i] != '(' || s.ptr[i + 1] != '?')
+			continue;
+		for (size_t k = i + 2;
+		     k < s.len && strchr("imsxn^-", s.ptr[k]) != NULL; k++) {
+			off = off || s.ptr[k] == '-' || s.ptr[k] == '^';
+			*ret_extended = *ret_extended || s.ptr[k] == 'x';
+			*ret_no_lines = *ret_no_lines || s.ptr[k] == '^' ||
+			    (off && s.ptr[k] == 'm');
+		}
+	}
+}
+
+/*
+ * Texts are scanned joined, a line each: where they begin and end is where a
+ * line does. false: that cannot be said of this pattern
+ */
+static bool
+anchor_lines(struct span s, struct buf *out)
+{
+	bool in_class = false, extended, no_lines, any = false;
+	size_t class_start = 0;
+
+	find_flags(s, &extended, &no_lines);
+	for (size_t i = 0; i < s.len; i++) {
+		int c = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
+
+		if (s.ptr[i] == '\\') {
+			bool start = c == 'A', end = c == 'z' || c == 'Z';
+
+			if (c == 'G' || (in_class && (start || end)))
+				return false;
+			any = any || start || end || c == 'Q';
+			if (start || end)
+				buf_add_char(out, start ? '^' : '$');
+			else
+				buf_add(out, s.ptr + i, c != 0 ? 2 : 1);
+			i++;
+			continue;
+		}
+		if (!in_class && s.ptr[i] == '[') {
+			in_class = true;
+			class_start = i + 1 + (c == '^');
+		} else if (in_class && s.ptr[i] == ']' && i > class_start)
+			in_class = false;
+		buf_add_char(out, s.ptr[i]);
+	}
+	/* a comment or a quote may have what looks like a class */
+	return !no_lines && !(any && (extended || memmem(s.ptr, s.len, "\\Q", 2) != NULL));
+}
+
 static bool
 takes(const char *text)
 {
@@ -139,10 +198,12 @@ takes_whole(const char *text)
 static bool
 exact_text(struct span pattern, struct buf *out)
 {
+	unsigned ends;
+
 	if (pattern.len > MAX_EXACT_BYTES)
 		return false;
 	/* all but exact: smaller for libhs, and faster */
-	if (outline_make(pattern, OUTLINE_LONG, out) == OUTLINE_MADE &&
+	if (outline_make(pattern, OUTLINE_LONG, out, &ends) == OUTLINE_MADE &&
 	    takes(out->ptr))
 		return true;
 	buf_reset(out);
@@ -153,20 +214,37 @@ exact_text(struct span pattern, struct buf *out)
 	return !out->failed && takes(out->ptr);
 }
 
+/* Of plain text it asks as much as of any other: look-alikes, most of which
+ * are not plain, cost several times what a plain letter does. */
+static bool
+is_alike(struct span pattern, const struct buf *any)
+{
+	unsigned ends;
+	struct buf plain;
+	bool same;
+
+	buf_init(&plain, MAX_TEXT_BYTES);
+	same = outline_make(pattern, OUTLINE_LONG | OUTLINE_PLAIN, &plain,
+		   &ends) == OUTLINE_UNCLEAR ||
+	    span_eq(buf_span(&plain), buf_span(any));
+	buf_done(&plain);
+	return same;
+}
+
 /* The first that suits is taken: each says less than the one before. */
 static bool
 outline_text(struct span pattern, unsigned view, struct buf *out,
-    bool *ret_never)
+    unsigned *ret_ends, bool *ret_never)
 {
 	static const unsigned tries[] = {
-		0,
+		OUTLINE_LONG,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_PAIR,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_ONCE,
 	};
 
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
 		enum outline_result r = outline_make(pattern, view | tries[i],
-		    out);
+		    out, ret_ends);
 		size_t most = tries[i] & OUTLINE_REPEATS ? MAX_OUTLINE_BYTES :
 							   MAX_EXACT_BYTES;
 
@@ -180,31 +258,39 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 }
 
 char *
-hs_text_new(struct span pattern, enum hs_part part, enum hs_taken *ret_taken)
+hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 {
+	unsigned ends = 1;
 	bool never = false, exact, ok;
 	char *text = NULL;
-	struct buf b;
+	struct buf b, lines;
 
-	*ret_taken = HS_LEFT_OUT;
+	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1 };
+	buf_init(&lines, MAX_TEXT_BYTES);
 	/* libhs reads up to the first NUL */
-	if (pattern.len > 0 && memchr(pattern.ptr, '\0', pattern.len) != NULL) {
+	if ((pattern.len > 0 && memchr(pattern.ptr, '\0', pattern.len) != NULL) ||
+	    !anchor_lines(pattern, &lines) || lines.failed) {
 		if (part == HS_EXACT_ONLY)
-			*ret_taken = HS_ELSEWHERE;
+			ret_told->taken = HS_ELSEWHERE;
+		buf_done(&lines);
 		return NULL;
 	}
+	pattern = buf_span(&lines);
 	buf_init(&b, MAX_TEXT_BYTES);
-	exact = ok = exact_text(pattern, &b);
+	exact = ok = exact_text(pattern, &b) &&
+	    (part == HS_ALL || is_alike(pattern, &b));
 	if (!exact && part != HS_EXACT_ONLY)
 		ok = outline_text(pattern, part == HS_OUTLINES_PLAIN ?
-			OUTLINE_PLAIN : OUTLINE_BLUR, &b, &never);
+			OUTLINE_PLAIN : OUTLINE_BLUR, &b, &ends, &never);
 	if (part != HS_ALL && exact != (part == HS_EXACT_ONLY))
-		*ret_taken = HS_ELSEWHERE;
+		ret_told->taken = HS_ELSEWHERE;
 	else if (ok && (text = strdup(b.ptr)) != NULL)
-		*ret_taken = HS_TAKEN;
+		*ret_told = (struct hs_told){ HS_TAKEN,
+			(unsigned char)(ends < UINT8_MAX ? ends : UINT8_MAX) };
 	else if (never)
-		*ret_taken = HS_NEVER;
+		ret_told->taken = HS_NEVER;
 	buf_done(&b);
+	buf_done(&lines);
 	return text;
 }
 

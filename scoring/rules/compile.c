@@ -374,20 +374,26 @@ static int
 link_metas(struct loader *l)
 {
 	struct ruleset *rs = l->rs;
+	const uint32_t *order = rs->order[RULE_META];
+	size_t n = rs->order_count[RULE_META];
 	struct expr_value *stack = ARENA_ARRAY(l->arena, rs->max_expr_depth,
 	    struct expr_value);
 
 	if (stack == NULL)
 		return -ENOMEM;
+	rs->always_due = ARENA_ARRAY(l->arena, n / 64 + 1, uint64_t);
+	if (rs->always_due == NULL)
+		return -ENOMEM;
 	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < rs->rule_count; i++) {
-			struct rule_def *d = rs->rules[i];
+		for (size_t i = 0; i < n; i++) {
+			struct rule_def *d = rs->rules[order[i]];
+			bool always = false;
 
 			for (size_t k = 0; k < d->part_count; k++) {
 				struct rule_def *part;
 
 				if (d->parts[k] == PART_LOCAL_TESTS_ONLY) {
-					d->always = true;
+					always = true;
 					continue;
 				}
 				part = rs->rules[d->parts[k]];
@@ -396,10 +402,11 @@ link_metas(struct loader *l)
 					    (uint32_t)i;
 				part->user_count++;
 			}
-			if (d->kind == RULE_META && pass == 0 &&
-			    expr_eval(&d->expr, stack, all_zero, NULL)
-				.may_be_true)
-				d->always = true;
+			if (pass == 0 &&
+			    (always ||
+				expr_eval(&d->expr, stack, all_zero, NULL)
+				    .may_be_true))
+				rs->always_due[i / 64] |= UINT64_C(1) << i % 64;
 		}
 		for (size_t i = 0; pass == 0 && i < rs->rule_count; i++) {
 			struct rule_def *d = rs->rules[i];
@@ -502,11 +509,80 @@ by_priority(const void *pa, const void *pb, void *context)
 	uint32_t ia = *(const uint32_t *)pa, ib = *(const uint32_t *)pb;
 	const struct rule_def *a = rs->rules[ia], *b = rs->rules[ib];
 
-	if (a->priority != b->priority)
-		return a->priority < b->priority ? -1 : 1;
 	if (a->slot != b->slot)
 		return a->slot < b->slot ? -1 : 1;
+	if (a->priority != b->priority)
+		return a->priority < b->priority ? -1 : 1;
 	return ia < ib ? -1 : ia > ib;
+}
+
+bool
+rule_is_listed(const struct rule_def *d)
+{
+	return d->pattern != NULL && !d->has_templates && !d->negated &&
+	    d->if_unset.ptr == NULL;
+}
+
+/* Says whether the rule has to run where there is no such header. */
+static bool
+runs_absent(const struct rule_def *d)
+{
+	return !d->exists && (d->negated || d->if_unset.ptr != NULL ||
+				 d->pattern == NULL ||
+				 pattern_least(d->pattern) == 0);
+}
+
+/* A scan costs as much as a few patterns do. */
+enum { MIN_PIECE_RULES = 8 };
+
+/* The header rules [first, first + count) of the order have one slot. */
+static int
+add_header_group(struct loader *l, size_t first, size_t count)
+{
+	struct ruleset *rs = l->rs;
+	const uint32_t *rules = rs->order[RULE_HEADER] + first;
+	struct header_group *g = &rs->header_groups[rs->header_group_count++];
+	uint32_t *absent = ARENA_ARRAY(l->arena, count, uint32_t);
+	uint32_t *alone = ARENA_ARRAY(l->arena, count, uint32_t);
+
+	if (absent == NULL || alone == NULL)
+		return -ENOMEM;
+	*g = (struct header_group){ .slot = rs->rules[rules[0]]->slot,
+		.rules = rules, .count = count, .absent = absent,
+		.alone = alone, .piece = NO_INDEX };
+	for (size_t i = 0; i < count; i++) {
+		const struct rule_def *d = rs->rules[rules[i]];
+
+		if (runs_absent(d))
+			absent[g->absent_count++] = rules[i];
+		if (!rule_is_listed(d))
+			alone[g->alone_count++] = rules[i];
+	}
+	if (count - g->alone_count >= MIN_PIECE_RULES)
+		g->piece = rs->header_piece_count++;
+	return 0;
+}
+
+static int
+group_header_rules(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	const uint32_t *order = rs->order[RULE_HEADER];
+	size_t n = rs->order_count[RULE_HEADER], first = 0;
+
+	rs->header_groups = ARENA_ARRAY(l->arena, rs->slot_count,
+	    struct header_group);
+	if (rs->header_groups == NULL)
+		return -ENOMEM;
+	for (size_t i = 1; i <= n; i++) {
+		if (i < n && rs->rules[order[i]]->slot ==
+			rs->rules[order[first]]->slot)
+			continue;
+		if (add_header_group(l, first, i - first) != 0)
+			return -ENOMEM;
+		first = i;
+	}
+	return 0;
 }
 
 static int
@@ -523,7 +599,8 @@ order_rules(struct loader *l)
 		return -ENOMEM;
 	for (size_t k = 0; k < RULE_KINDS; k++) {
 		rs->order[k] = ARENA_ARRAY(l->arena, counts[k], uint32_t);
-		if (rs->order[k] == NULL)
+		rs->alone[k] = ARENA_ARRAY(l->arena, counts[k], uint32_t);
+		if (rs->order[k] == NULL || rs->alone[k] == NULL)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < rs->rule_count; i++) {
@@ -539,11 +616,16 @@ order_rules(struct loader *l)
 			rs->order[d->kind][rs->order_count[d->kind]++] =
 			    (uint32_t)i;
 	}
-	for (size_t k = 0; k < RULE_KINDS; k++)
+	for (size_t k = 0; k < RULE_KINDS; k++) {
 		if (rs->order_count[k] > 1)
 			qsort_r(rs->order[k], rs->order_count[k],
 			    sizeof(*rs->order[k]), by_priority, rs);
-	return 0;
+		for (size_t i = 0; i < rs->order_count[k]; i++)
+			if (!rule_is_listed(rs->rules[rs->order[k][i]]))
+				rs->alone[k][rs->alone_count[k]++] =
+				    rs->order[k][i];
+	}
+	return group_header_rules(l);
 }
 
 int

@@ -75,8 +75,8 @@ struct rule_def {
 	struct expr expr; /* RULE_META; names are indices into parts */
 	uint32_t *parts;  /* rules, each once */
 	size_t part_count;
-	bool always;	  /* is evaluated even when no part has hit */
-	uint32_t *users;  /* metas that this rule is a part of */
+	uint32_t *users;  /* metas that this rule is a part of: their places in
+			     the order of metas */
 	size_t user_count;
 	struct span meta_text;
 
@@ -97,6 +97,18 @@ struct run_scratch {
 
 struct domains;
 
+/* The header rules that look at one value, none with captures */
+struct header_group {
+	size_t slot;
+	const uint32_t *rules;
+	size_t count;
+	const uint32_t *absent; /* those to run when there is no such header */
+	size_t absent_count;
+	const uint32_t *alone; /* those that no database can know */
+	size_t alone_count;
+	size_t piece; /* of the databases (candidates.h); NO_INDEX: none */
+};
+
 struct ruleset {
 	struct arena *arena;
 	struct rule_def **rules;
@@ -109,6 +121,12 @@ struct ruleset {
 	/* rule indices by kind, in the order in which they run */
 	uint32_t *order[RULE_KINDS];
 	size_t order_count[RULE_KINDS];
+	uint64_t *always_due; /* metas to evaluate whatever hits */
+	/* those of them that no database can know: !rule_is_listed() */
+	uint32_t *alone[RULE_KINDS];
+	size_t alone_count[RULE_KINDS];
+	struct header_group *header_groups;
+	size_t header_group_count, header_piece_count;
 	uint32_t *capture_rules; /* run before all others */
 	size_t capture_count;
 	size_t max_expr_depth;
@@ -211,6 +229,9 @@ enum conf_result parse_replace_line(struct loader *l,
     const struct conf_line *line);
 int replace_apply(struct loader *l);
 /* compile.c */
+/* The rule is about its pattern and nothing else, so that a candidate
+ * database can have it */
+bool rule_is_listed(const struct rule_def *d);
 /* "%{TAG}" at s: its length, or 0 */
 size_t template_length(struct span s);
 int compile_ruleset(struct loader *l);
@@ -241,7 +262,9 @@ struct eval_context {
 	struct header_value *more_headers;
 	struct rule_result *results;
 	struct expr_value *values; /* one a rule */
-	bool *dirty; /* metas of which a part is not 0 */
+	/* a bit a meta, by its place in the order: a part of it is not 0 */
+	uint64_t *due;
+	size_t due_from; /* those before have had their turn */
 	bool *dead; /* SpamAssassin would never evaluate what depends on it */
 	struct expr_value *stack;
 	void **family_cache;
@@ -268,6 +291,8 @@ struct span header_find_host(struct eval_context *c, struct span s);
 struct span header_find_address_host(struct span s);
 struct span header_find_ip(struct arena *a, struct span s, bool reversed);
 /* run.c */
+extern const char run_why_limit[], run_why_budget[];
+enum { RUN_STEP_BYTES = 16 }; /* what scanning costs of the step budget */
 void scratch_free(struct run_scratch *s);
 int context_init(struct eval_context *c, const struct ruleset *rs,
     const struct rule_input *in);
@@ -292,9 +317,22 @@ struct pattern *run_fill_templates(struct eval_context *c,
 uint64_t run_clock(const struct eval_context *c);
 void run_clock_add(struct eval_context *c, const struct rule_def *d,
     uint64_t since);
+/* One rule of any kind but metas */
+void run_rule(struct eval_context *c, const struct rule_def *d);
 /* run_body.c */
 void run_text_rules(struct eval_context *c, enum rule_kind kind);
 void run_text_rule(struct eval_context *c, const struct rule_def *d);
 void run_mime_rule(struct eval_context *c, const struct rule_def *d);
+/* The first text that the rule looks at */
+size_t run_first_text(const struct rule_def *d);
+/* Finds out where in the message a hit stands */
+void run_place_hit(struct eval_context *c, const struct rule_def *d);
+/* run_header.c */
+void run_header_rules(struct eval_context *c);
+void run_header_rule(struct eval_context *c, const struct rule_def *d);
+/* run_candidates.c: the rules of a kind that a database knows. false: there
+ * is no database */
+bool run_text_candidates(struct eval_context *c, enum rule_kind kind,
+    const struct texts *t);
 
 #endif

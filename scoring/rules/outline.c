@@ -23,6 +23,7 @@ struct reader {
 	unsigned lead;
 	/* the outline is about to end: at this depth a few bytes are enough */
 	unsigned tail;
+	unsigned ends; /* see outline_make() */
 	bool unclear; /* a construct whose parts are not looked at */
 };
 
@@ -563,14 +564,17 @@ write_pair(struct reader *r)
 		r->tail = 1;
 		read_group(r);
 	}
+	/* each B (each two) of a match has an end of its own */
+	r->ends = r->modes & OUTLINE_ONCE ? least : least - 1;
 	r->at = r->s.len;
 	return true;
 }
 
 enum outline_result
-outline_make(struct span pattern, unsigned modes, struct buf *out)
+outline_make(struct span pattern, unsigned modes, struct buf *out,
+    unsigned *ret_ends)
 {
-	struct reader r = { .s = pattern, .out = out, .modes = modes };
+	struct reader r = { .s = pattern, .out = out, .modes = modes, .ends = 1 };
 	size_t n, branches;
 	bool possible;
 	int end;
@@ -581,6 +585,7 @@ outline_make(struct span pattern, unsigned modes, struct buf *out)
 		copy(&r, n);
 	possible = ((modes & (OUTLINE_PAIR | OUTLINE_ONCE)) && write_pair(&r)) ||
 	    read_choice(&r, &branches);
+	*ret_ends = r.ends;
 	if (r.at < r.s.len || r.unclear || out->failed)
 		return OUTLINE_UNCLEAR;
 	return possible ? OUTLINE_MADE : OUTLINE_NEVER;

@@ -35,10 +35,11 @@ enum outline_result {
 };
 
 /* pattern: PCRE2's language, bytes. out: the outline. On plain text (in other
- * modes: on any) it matches at least where the pattern does. Lookaround is
- * left out. */
+ * modes: on any) it matches at least where the pattern does, and matches of it
+ * end in at least *ret_ends places there, which is 1 but for OUTLINE_PAIR and
+ * OUTLINE_ONCE. Lookaround is left out. */
 enum outline_result outline_make(struct span pattern, unsigned modes,
-    struct buf *out);
+    struct buf *out, unsigned *ret_ends);
 
 bool outline_text_plain(struct span text);
 

@@ -144,6 +144,16 @@ pattern_index(const struct pattern *p)
 	return p->index;
 }
 
+size_t
+pattern_least(const struct pattern *p)
+{
+	uint32_t n = 0;
+
+	if (p->code != NULL)
+		pcre2_pattern_info(p->code, PCRE2_INFO_MINLENGTH, &n);
+	return n;
+}
+
 static int
 compile(struct pattern_pool *pool, struct pattern *p, struct error *err)
 {

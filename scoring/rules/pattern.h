@@ -53,6 +53,8 @@ int pattern_new_alone(struct pattern_pool *pool, struct span perl,
 void pattern_free_alone(struct pattern *p); /* NULL is allowed */
 
 struct span pattern_text(const struct pattern *p);  /* as PCRE2 reads it */
+/* No match is shorter; 0 where that is not known */
+size_t pattern_least(const struct pattern *p);
 size_t pattern_index(const struct pattern *p);	    /* in its pool */
 /* Named groups: calls fn for each (name, number). */
 void pattern_names(const struct pattern *p,

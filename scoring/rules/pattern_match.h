@@ -53,8 +53,13 @@ match_space_try(struct match_space *m, const pcre2_code *code,
 
 	pcre2_set_match_limit(m->context, limit);
 	pcre2_set_offset_limit(m->context, last);
-	r = pcre2_match(code, subject, length, from, options, m->data,
-	    m->context);
+	/* the same without the checks of its arguments, if there is machine code */
+	r = options & PCRE2_NO_JIT ? PCRE2_ERROR_JIT_BADOPTION :
+	    pcre2_jit_match(code, subject, length, from, options, m->data,
+		m->context);
+	if (r == PCRE2_ERROR_JIT_BADOPTION)
+		r = pcre2_match(code, subject, length, from, options, m->data,
+		    m->context);
 	/* deep recursion overflows the machine stack that JIT was given; the
 	 * interpreter keeps its frames on the heap, within heap_limit */
 	if (r == PCRE2_ERROR_JIT_STACKLIMIT)

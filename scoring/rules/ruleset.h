@@ -116,7 +116,7 @@ const char *ruleset_hash(const struct ruleset *rs);
 /* Candidate databases (libhs) for `spamscore compile`: one file a type of
  * rule in dir, named by the hash of the patterns, written atomically. On jobs
  * threads; building takes hundreds of megabytes. */
-enum { RULESET_COMPILED_KINDS = 6 };
+enum { RULESET_COMPILED_KINDS = 7 };
 struct ruleset_compiled {
 	const char *type; /* "body", "plain-body", "other-body", "rawbody",
 			     "uri", "full" */

@@ -11,8 +11,8 @@
 #include "scoring/rules/candidates.h"
 #include "scoring/rules/internal.h"
 
-static const char why_limit[] = "match limit";
-static const char why_budget[] = "step budget";
+const char run_why_limit[] = "match limit";
+const char run_why_budget[] = "step budget";
 
 void
 scratch_free(struct run_scratch *s)
@@ -69,12 +69,13 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	c->results = ARENA_ARRAY(in->arena, n, struct rule_result);
 	c->values = ARENA_ARRAY(in->arena, n, struct expr_value);
 	c->dead = arena_alloc(in->arena, n);
-	c->dirty = arena_alloc(in->arena, n);
+	c->due = ARENA_ARRAY(in->arena, rs->order_count[RULE_META] / 64 + 1,
+	    uint64_t);
 	c->stack = ARENA_ARRAY(in->arena, rs->max_expr_depth,
 	    struct expr_value);
 	c->family_cache = ARENA_ARRAY(in->arena, rs->family_count, void *);
 	if (c->headers == NULL || c->results == NULL || c->values == NULL ||
-	    c->dead == NULL || c->dirty == NULL || c->stack == NULL || c->family_cache == NULL)
+	    c->dead == NULL || c->due == NULL || c->stack == NULL || c->family_cache == NULL)
 		return -ENOMEM;
 	c->budget.message_steps = positive(in->settings->message_steps,
 	    UINT64_MAX);
@@ -85,6 +86,8 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	    in->settings->heap_limit_kb < UINT32_MAX ?
 		in->settings->heap_limit_kb :
 		UINT32_MAX, 20000);
+	memcpy(c->due, rs->always_due,
+	    (rs->order_count[RULE_META] / 64 + 1) * sizeof(*c->due));
 	for (size_t i = 0; i < n; i++) {
 		c->results[i].offset = NO_OFFSET;
 		c->values[i] = expr_exact(0);
@@ -120,7 +123,10 @@ static void
 wake_users(struct eval_context *c, const struct rule_def *d)
 {
 	for (size_t i = 0; i < d->user_count; i++)
-		c->dirty[d->users[i]] = true;
+		/* in a loop of metas one stands before its part */
+		if (d->users[i] >= c->due_from)
+			c->due[d->users[i] / 64] |= UINT64_C(1)
+			    << d->users[i] % 64;
 }
 
 void
@@ -254,8 +260,8 @@ run_pattern(struct eval_context *c, const struct rule_def *d,
 			return false;
 		}
 		if (m != PATTERN_HIT) {
-			run_unknown(c, d, m == PATTERN_LIMIT ? why_limit :
-							       why_budget,
+			run_unknown(c, d, m == PATTERN_LIMIT ? run_why_limit :
+							       run_why_budget,
 			    d->pub.max_hits);
 			return false;
 		}
@@ -331,57 +337,6 @@ run_fill_templates(struct eval_context *c, const struct rule_def *d)
 }
 
 static void
-run_header_rule(struct eval_context *c, const struct rule_def *d)
-{
-	const struct header_value *h = run_header(c, d->slot);
-	struct rule_result *r = &c->results[d->index];
-	struct pattern *own = NULL;
-	struct rule_def filled;
-	struct span subject;
-
-	if (h == NULL)
-		return;
-	if (d->exists) {
-		if (h->present)
-			run_hit(c, d, 1, (struct span){ NULL, 0 },
-			    run_header_offset(c, d->request.ptr,
-				(struct span){ NULL, 0 }));
-		return;
-	}
-	if (d->has_templates) {
-		filled = *d;
-		filled.pattern = run_fill_templates(c, d);
-		if (filled.pattern == NULL)
-			return;
-		d = &filled;
-		own = filled.pattern;
-	}
-	subject = h->present ? h->joined :
-	    d->if_unset.ptr != NULL ? d->if_unset : SPAN_LIT("");
-	if (d->negated) {
-		/* a hit is where the pattern finds nothing */
-		enum pattern_result m = pattern_find(d->pattern,
-		    c->scratch->matcher, &c->budget, subject, 0, false, NULL, 0);
-
-		if (m == PATTERN_MISS)
-			run_hit(c, d, 1, (struct span){ NULL, 0 },
-			    run_header_offset(c, d->request.ptr,
-				(struct span){ NULL, 0 }));
-		else if (m == PATTERN_NOMEM)
-			c->oom = true;
-		else if (m != PATTERN_HIT)
-			run_unknown(c, d, m == PATTERN_LIMIT ? why_limit :
-							       why_budget, 1);
-	} else {
-		run_pattern(c, d, subject);
-		if (r->low > 0 && h->present)
-			r->offset = run_header_offset(c, d->request.ptr,
-			    r->matched);
-	}
-	pattern_free_alone(own);
-}
-
-static void
 run_eval_rule(struct eval_context *c, const struct rule_def *d)
 {
 	struct eval_result e = { .offset = NO_OFFSET };
@@ -398,7 +353,7 @@ run_eval_rule(struct eval_context *c, const struct rule_def *d)
 		return;
 	}
 	if (c->budget.steps >= c->budget.message_steps) {
-		run_unknown(c, d, why_budget, d->pub.max_hits);
+		run_unknown(c, d, run_why_budget, d->pub.max_hits);
 		return;
 	}
 	c->budget.steps++;
@@ -478,8 +433,6 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 	struct rule_result *r = &c->results[d->index];
 	struct expr_value v;
 
-	if (!c->dirty[d->index] && !d->always)
-		return;
 	/* SpamAssassin evaluates a meta when all its parts are ready. One
 	 * whose score is 0 becomes ready only by being false. */
 	for (size_t i = 0; i < d->part_count; i++)
@@ -514,6 +467,21 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 }
 
 static void
+run_metas(struct eval_context *c)
+{
+	const struct ruleset *rs = c->rs;
+
+	for (size_t i = 0; i <= rs->order_count[RULE_META] / 64; i++)
+		while (c->due[i] != 0 && !c->oom) {
+			size_t at = i * 64 + (size_t)__builtin_ctzll(c->due[i]);
+
+			c->due[i] &= c->due[i] - 1;
+			c->due_from = at + 1;
+			run_meta_rule(c, rs->rules[rs->order[RULE_META][at]]);
+		}
+}
+
+void
 run_rule(struct eval_context *c, const struct rule_def *d)
 {
 	uint64_t since;
@@ -586,7 +554,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 	t = run_clock(&c);
 	run_known(&c);
 	run_captures(&c);
-	run_kind(&c, RULE_HEADER);
+	run_header_rules(&c);
 	t = end_phase(&c, PHASE_HEADER, t);
 	run_text_rules(&c, RULE_BODY);
 	t = end_phase(&c, PHASE_BODY, t);
@@ -600,8 +568,7 @@ ruleset_run(const struct ruleset *rs, const struct rule_input *in,
 	t = end_phase(&c, PHASE_MIMEHEADER, t);
 	run_kind(&c, RULE_EVAL);
 	t = end_phase(&c, PHASE_EVAL, t);
-	for (size_t i = 0; i < rs->order_count[RULE_META] && !c.oom; i++)
-		run_meta_rule(&c, rs->rules[rs->order[RULE_META][i]]);
+	run_metas(&c);
 	end_phase(&c, PHASE_META, t);
 	context_done(&c);
 	if (c.oom)

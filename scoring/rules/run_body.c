@@ -1,16 +1,12 @@
 /*
  * Rules over what stands below the header: body, rawbody, uri, full and
- * mimeheader.
- *
- * A rule looks at its texts one after the other until it has hit often
- * enough. With a compiled database all rules look at a text at once: the
- * database names candidates, and only those are confirmed.
+ * mimeheader. A rule looks at its texts one after the other until it has hit
+ * often enough.
  */
 #include <errno.h>
 
 #include "scoring/message/body.h"
 #include "scoring/rules/internal.h"
-#include "scoring/rules/outline.h"
 
 /* How many bytes of a match must be found again in the raw message before
  * its place is believed */
@@ -78,12 +74,10 @@ take_texts(struct eval_context *c, enum rule_kind kind,
 	return r;
 }
 
-static bool
-rule_done(const struct eval_context *c, const struct rule_def *d)
+size_t
+run_first_text(const struct rule_def *d)
 {
-	const struct rule_result *r = &c->results[d->index];
-
-	return r->low >= d->pub.max_hits || r->high > r->low;
+	return d->kind == RULE_BODY && (d->pub.tflags & RULE_NOSUBJECT);
 }
 
 /* One rule over all its texts */
@@ -91,108 +85,18 @@ static void
 run_rule_texts(struct eval_context *c, const struct rule_def *d,
     const struct texts *t)
 {
-	size_t first = d->kind == RULE_BODY && (d->pub.tflags & RULE_NOSUBJECT);
-
-	for (size_t i = first; i < t->count && !c->oom; i++)
+	for (size_t i = run_first_text(d); i < t->count && !c->oom; i++)
 		if (!run_pattern(c, d, t->items[i]))
 			break;
 }
 
-static void
-place_hit(struct eval_context *c, const struct rule_def *d)
+void
+run_place_hit(struct eval_context *c, const struct rule_def *d)
 {
 	struct rule_result *r = &c->results[d->index];
 
 	if (r->low > 0 && r->offset == NO_OFFSET)
 		r->offset = raw_offset(c->in->message, r->matched);
-}
-
-struct candidates {
-	struct eval_context *c;
-	struct span text;
-	size_t text_index;
-};
-
-/* Called for each rule whose pattern may match the text */
-static void
-confirm(void *context, uint32_t rule)
-{
-	struct candidates *x = context;
-	const struct rule_def *d = x->c->rs->rules[rule];
-	uint64_t since;
-
-	if (x->c->oom || !d->enabled[x->c->in->score_set & 3] ||
-	    rule_done(x->c, d) ||
-	    (x->text_index == 0 && d->kind == RULE_BODY &&
-		(d->pub.tflags & RULE_NOSUBJECT)))
-		return;
-	since = x->c->in->nanoseconds != NULL ? run_clock(x->c) : 0;
-	run_pattern(x->c, d, x->text);
-	run_clock_add(x->c, d, since);
-}
-
-static bool
-has_targets(const struct ruleset *rs, enum rule_kind kind)
-{
-	return rs->targets[kind == RULE_BODY	? HS_BODY :
-		kind == RULE_RAWBODY ? HS_RAWBODY :
-		kind == RULE_URI     ? HS_URI : HS_FULL] != NULL;
-}
-
-/* Asks the databases of that kind about one text and confirms. */
-static void
-scan_text(struct eval_context *c, enum rule_kind kind, struct candidates *x)
-{
-	struct hs_target *const *targets = c->rs->targets;
-	const struct hs_target *ask[2] = { NULL, NULL };
-
-	switch (kind) {
-	case RULE_BODY:
-		ask[0] = targets[HS_BODY];
-		ask[1] = targets[outline_text_plain(x->text) ? HS_PLAIN_BODY :
-							       HS_OTHER_BODY];
-		break;
-	case RULE_RAWBODY:
-		ask[0] = targets[HS_RAWBODY];
-		break;
-	case RULE_URI:
-		ask[0] = targets[HS_URI];
-		break;
-	default:
-		ask[0] = targets[HS_FULL];
-		break;
-	}
-	for (size_t i = 0; i < 2 && ask[i] != NULL; i++)
-		if (hs_target_scan(ask[i], &c->scratch->hs, x->text, confirm,
-			x) != 0)
-			c->oom = true;
-}
-
-static void
-run_target(struct eval_context *c, enum rule_kind kind, const struct texts *t)
-{
-	const struct ruleset *rs = c->rs;
-	struct candidates x = { .c = c };
-
-	if (has_targets(rs, kind)) {
-		for (size_t i = 0; i < t->count && !c->oom; i++) {
-			x.text = t->items[i];
-			x.text_index = i;
-			c->budget.steps += 1 + x.text.len / 16;
-			scan_text(c, kind, &x);
-		}
-		return;
-	}
-	for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
-		const struct rule_def *d = rs->rules[rs->order[kind][i]];
-
-		uint64_t since = c->in->nanoseconds != NULL ? run_clock(c) : 0;
-
-		if (d->enabled[c->in->score_set & 3] && !d->has_templates) {
-			run_rule_texts(c, d, t);
-			run_clock_add(c, d, since);
-		}
-	}
 }
 
 /* All rules of a kind but those with captures, which ran before */
@@ -208,15 +112,20 @@ run_text_rules(struct eval_context *c, enum rule_kind kind)
 		c->oom = true;
 		return;
 	}
-	run_target(c, kind, t);
-	for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
-		const struct rule_def *d = rs->rules[rs->order[kind][i]];
+	if (!run_text_candidates(c, kind, t))
+		for (size_t i = 0; i < rs->order_count[kind] && !c->oom; i++) {
+			const struct rule_def *d = rs->rules[rs->order[kind][i]];
+			uint64_t since = c->in->nanoseconds != NULL ?
+			    run_clock(c) : 0;
 
-		if (d->has_templates)
-			run_text_rule(c, d);
-		else if (c->results[d->index].low > 0)
-			place_hit(c, d);
-	}
+			if (d->enabled[c->in->score_set & 3] && rule_is_listed(d)) {
+				run_rule_texts(c, d, t);
+				run_place_hit(c, d);
+				run_clock_add(c, d, since);
+			}
+		}
+	for (size_t i = 0; i < rs->alone_count[kind] && !c->oom; i++)
+		run_rule(c, rs->rules[rs->alone[kind][i]]);
 }
 
 /* One rule by itself: with captures, or with templates to fill */
@@ -239,7 +148,7 @@ run_text_rule(struct eval_context *c, const struct rule_def *d)
 		c->oom = true;
 	else {
 		run_rule_texts(c, &filled, t);
-		place_hit(c, d);
+		run_place_hit(c, d);
 	}
 	pattern_free_alone(own);
 }

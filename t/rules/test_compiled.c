@@ -42,7 +42,25 @@ static const char rules[] =
     "rawbody RAW /<b>bold<\\/b>/\n"
     "uri URI /example\\.com\\/[a-z]{3}$/\n"
     "full FULL /^X-Mark: \\w+$/m\n"
+    /* texts are scanned together, and begin and end all the same */
+    "body BEGIN /\\Aonce upon/\nbody END /the end\\z/\nbody LAST /over\\Z/\n"
+    "body LINE /^alone$/\nbody NOLINE /(?-m)^alone$/\nbody ACROSS /end\\s+once/\n"
+    "body TIMES /once/\ntflags TIMES multiple\n"
+    /* headers that many rules look at, and one that few do */
+    "header S1 Subject =~ /^a letter$/\nheader S2 Subject =~ /\\A[a-d]\\Z/\n"
+    "header S3 Subject =~ /\\xc3\\x9c/i\nheader S4 Subject !~ /e/\n"
+    "header S5 Subject =~ /^$|x*/\nheader S6 Subject =~ /word/\n"
+    "header S7 Subject =~ /(.)\\1/\nheader S8 Subject =~ /n(?!one)/\n"
+    "header S9 Subject =~ /o/\ntflags S9 multiple\nheader S10 exists:Subject\n"
+    "header M1 X-Mark =~ /yes/\nheader M2 X-Mark =~ /no/ [if-unset: no]\n"
+    "header M3 X-Mark !~ /yes/\nheader M4 X-Mark =~ /^/\nheader M5 X-Mark =~ /./\n"
+    "header M6 X-Mark =~ /s$/\nheader M7 X-Mark =~ /e/\nheader M8 X-Mark =~ /^y/\n"
+    "header M9 X-Mark =~ /\\S/\nheader M10 X-Mark =~ /^$/\nheader M11 exists:X-Mark\n"
+    "header F1 From =~ /./\n"
     "meta BOTH WORD && RAW\n";
+
+#define FOUR(s) s s s s
+#define MANY(s) FOUR(FOUR(s))
 
 static const char *const mails[] = {
 	"Subject: subjectword\n\nCheap Pills, pay now, the the end.\n",
@@ -63,6 +81,16 @@ static const char *const mails[] = {
 	"Subject: e\n\nYour name: your home address, phone number\n\n"
 	"name and address\n\nincome: birth, city, state or country \xc2\xa0\n",
 	"Subject: f\n\nfull address:city:name, the name, your passport of\n",
+	"Subject: g\nFrom: a@example.net\n\nonce upon a time\n\nalone\n\nand the end\n\n"
+	"once more, and over\n",
+	"Subject: h\nX-Mark: \n\nthe end of once upon\n\nnot alone\n\nThe End\n",
+	/* three in one text, and in three */
+	"Subject: i\n\nincome, city: country, x\n",
+	"Subject: j\n\nincome,\n\ncity:\n\ncountry, x\n",
+	"Subject: the End\n\n\xc3\xa9 income, birth: Please fill in all of it gender: x\n\n"
+	"once\n\nl\xc3\xa9tt\xc3\xa9r\n\nonce letter\n",
+	"Subject: k\n\n" MANY("a\n\n") MANY("b\n\n") MANY("income,\n\n") MANY("once\n\n") "\xc3\xa9 once\n\nincome, city: country, x\n\n"
+	MANY("alone\n\n"),
 };
 
 enum { MAILS = sizeof(mails) / sizeof(mails[0]) };
@@ -84,7 +112,7 @@ same_hits(struct rig *g, struct ruleset *a, struct ruleset *b)
 	bool same = true;
 
 	for (size_t i = 0; i < MAILS; i++) {
-		struct rule_result first[32];
+		struct rule_result first[128];
 		size_t n = ruleset_count(a);
 
 		g->rs = a;

@@ -156,6 +156,43 @@ def test_mail(h):
                h.run("spamscore", "log"))
 
 
+CLIENT = r"""
+#include <ban/ban.h>
+#include <stdio.h>
+
+int
+main(void)
+{
+	struct ban_client *c;
+	struct network net;
+	enum ban_result result;
+	struct error err;
+
+	if (!network_parse(span_cstr("198.51.100.99"), &net) ||
+	    ban_client_new(BAN_SOCKET_ADMIN, 2000, &c, &err) != 0 ||
+	    ban_add(c, &net, BAN_MAIL, 60, "by a program", &result, &err) != 0)
+		return 1;
+	puts(ban_result_name(result));
+	ban_client_free(c);
+	return 0;
+}
+"""
+
+
+def test_client(h):
+    """Somebody else's C program, with what is installed and documented."""
+    with tap.case("client"):
+        if shutil.which("cc") is None or shutil.which("pkg-config") is None:
+            tap.skip("a C client", "needs cc and pkg-config")
+            return
+        h.write_live("/tmp/client.c", CLIENT)
+        said = h.run("sh", "-c", "export PKG_CONFIG_PATH=$(find /usr/lib -name spamscore-ban.pc -printf %h) && "
+                     "cc -Wall -Werror -o /tmp/client /tmp/client.c $(pkg-config --define-variable=prefix=/usr "
+                     "--cflags --libs spamscore-ban) && /tmp/client")
+        tap.eq(said, "ok\n", "a C program with the client library")
+        tap.match(h.run("spamscore", "ban", "show", "198.51.100.99"), "by a program", "has banned")
+
+
 NFT = """#!/usr/sbin/nft -f
 flush ruleset
 table inet filter {
@@ -323,6 +360,7 @@ def main():
                 skip_all("systemd cannot be started here: " + h.process.stderr.read().decode()[-300:])
             test_units(h)
             test_mail(h)
+            test_client(h)
             test_nftables(h)
             test_tune(h)
             test_compile(h)

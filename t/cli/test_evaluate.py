@@ -70,6 +70,21 @@ import xml.dom.minidom  # noqa: E402
 same(xml.dom.minidom.parseString(svg).documentElement.tagName, "svg", "well-formed")
 same(figures("--no-rules"), alone, "the same again")
 
+# the same mail, each run of one class in an mbox
+runs = []
+for label, path in order:
+    if not runs or runs[-1][0] != label:
+        runs.append((label, f"mail/box{len(runs)}"))
+    with open(runs[-1][1], "a") as box:
+        box.write(f"From x@x.example Mon Jan  1 00:00:00 2024\n{open(path).read()}\n")
+write("BOXES", runs)
+code, out, err = run(SPAMSCORE, "evaluate", "--stream", "BOXES", "--json", "--no-rules", "--scores", "boxes")
+row = json.loads(out)
+same((code, err, row["messages"], row["spam"]), (0, b"", 400, alone["spam"]), "an mbox in the stream is its messages")
+ok(abs(row["roca_pct"] - alone["roca_pct"]) < 0.5, "judged alike") or note((row, alone))
+names = [line.rstrip("\n").split("\t")[2] for line in open("boxes")]
+same([n.split(":")[0] for n in names if n.endswith(":1")], [p for _, p in runs if p + ":1" in names], "named by their place in it")
+
 for kind, other in (("ham", "spam"), ("spam", "ham")):
     write("ONE", [r for r in order if r[0] == kind])
     out = run(SPAMSCORE, "evaluate", "--stream", "ONE", "--no-rules", "--plot", "one.svg")[1].decode()

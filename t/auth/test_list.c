@@ -3,11 +3,10 @@
  * himself a List-Id and signs as its domain is no list that is known, so the
  * failure keeps its points; a list that earned its record is excused.
  */
-#include <unistd.h>
-
 #include "scoring/gather.h"
 #include "scoring/judge.h"
 #include "t/auth/signer.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
@@ -80,7 +79,7 @@ context_for(struct rig *rig, bool key, struct dns **ret_dns)
 }
 
 static void
-check_row(struct rig *rig, const struct row *row, const char *dir)
+check_row(struct rig *rig, const struct row *row)
 {
 	struct identity id = { row->kind, row->kind == IDENTITY_NET ?
 		"192.0.2.0/24" : "list.example" };
@@ -102,7 +101,7 @@ check_row(struct rig *rig, const struct row *row, const char *dir)
 	bool hit = false;
 
 	printf("# %s\n", row->label);
-	snprintf(path, sizeof(path), "%s/%td", dir, row - rows);
+	snprintf(path, sizeof(path), "%s/%td", scratch_dir, row - rows);
 	if (store_open(&o, &rig->sources.store, &err) != 0)
 		abort();
 	store_reputation_add(rig->sources.store, &id, 1, row->ham, row->spam,
@@ -162,13 +161,9 @@ main(void)
 	struct ruleset_options options = { .text = SPAN_LIT(rules_text),
 		.text_name = "test.cf" };
 	EVP_PKEY *key = signer_rsa(1024);
-	char dir[64], command[80];
 	struct diags diags;
 
-	snprintf(dir, sizeof(dir), "%s/spamscore-list-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return tap_skip_all("no temporary directory");
+	scratch_make();
 	diags_init(&diags, rig.arena);
 	scoring_settings_init(&rig.settings, rig.arena);
 	rig.settings.dmarc_reject = true;
@@ -186,7 +181,7 @@ main(void)
 		return 1;
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		check_row(&rig, &rows[i], dir);
+		check_row(&rig, &rows[i]);
 	ruleset_free(rig.ruleset);
 	scoring_settings_done(&rig.settings);
 	buf_done(&rig.listed);
@@ -195,6 +190,6 @@ main(void)
 	buf_done(&rig.slow);
 	EVP_PKEY_free(key);
 	arena_free(rig.arena);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) == 0 ? tap_done() : 1;
+	scratch_remove();
+	return tap_done();
 }

@@ -6,21 +6,17 @@
 #include <unistd.h>
 
 #include "milter/control.h"
+#include "t/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct store *store;
-static char dir[64];
 
 static void
 finish(void)
 {
-	char command[100];
-
 	store_close(store);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	if (system(command) != 0)
-		abort();
+	scratch_remove();
 }
 
 static void
@@ -30,11 +26,8 @@ begin(void)
 	struct store_options o = { .path = path, .mode = STORE_WRITE };
 	struct error err;
 
-	snprintf(dir, sizeof(dir), "%s/spamscore-fuzz.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		abort();
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	if (store_open(&o, &store, &err) != 0)
 		abort();
 	atexit(finish);

@@ -14,11 +14,12 @@
 #include "db/labels.h"
 #include "db/admin.h"
 #include "t/db/fault_vfs.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 
-static char dir[64], path[128];
+static char path[128];
 static struct error err;
 static struct arena *arena;
 static char said[8000];
@@ -185,7 +186,7 @@ test_fault(const struct fault_row *row)
 static unsigned
 count_aside(void)
 {
-	DIR *d = opendir(dir);
+	DIR *d = opendir(scratch_dir);
 	struct dirent *e;
 	unsigned n = 0;
 
@@ -324,14 +325,8 @@ int
 main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 50;
-	char command[100];
-
-	/* memory where there is: fsync is not what is measured here */
-	snprintf(dir, sizeof(dir), "%s/spamscore-faults.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	arena = arena_new(1 << 20);
 	/* before any thread, and before SQLite is ours: children fork */
 	test_kill(rounds);
@@ -344,6 +339,6 @@ main(int argc, char **argv)
 	test_start(FAULT_LOCK_BUSY, "a locked file");
 	test_start(FAULT_READ_ERROR, "a disk that does not read");
 	arena_free(arena);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) != 0 || tap_done();
+	scratch_remove();
+	return tap_done();
 }

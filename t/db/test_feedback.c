@@ -6,11 +6,12 @@
 #include "scoring/engine.h"
 #include "scoring/feedback.h"
 #include "scoring/learn/model.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 
-static char dir[64], path[128], model_path[128];
+static char path[128], model_path[128];
 static struct arena *arena;
 static struct error err;
 
@@ -351,15 +352,9 @@ main(void)
 {
 	struct store_options o = { .path = path, .mode = STORE_WRITE };
 	struct store *s;
-	char command[100];
-
-	/* memory where there is: fsync is not what is measured here */
-	snprintf(dir, sizeof(dir), "%s/spamscore-feedback.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
-	snprintf(model_path, sizeof(model_path), "%s/model", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
+	snprintf(model_path, sizeof(model_path), "%s/model", scratch_dir);
 	arena = arena_new(256 << 20);
 	test_identity();
 	test_identities();
@@ -370,6 +365,6 @@ main(void)
 	test_samples(s);
 	store_close(s);
 	arena_free(arena);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) != 0 || tap_done();
+	scratch_remove();
+	return tap_done();
 }

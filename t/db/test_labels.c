@@ -6,11 +6,12 @@
 
 #include "base/buf.h"
 #include "db/labels.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 
-static char dir[64], path[128];
+static char path[128];
 static struct store *store;
 static struct arena *arena;
 static struct error err;
@@ -505,14 +506,8 @@ test_learning(void)
 int
 main(void)
 {
-	char command[100];
-
-	/* memory where there is: fsync is not what is measured here */
-	snprintf(dir, sizeof(dir), "%s/spamscore-labels.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	arena = arena_new(16 << 20);
 	reopen();
 	test_learn_forget();
@@ -526,6 +521,6 @@ main(void)
 	test_learning();
 	store_close(store);
 	arena_free(arena);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) != 0 || tap_done();
+	scratch_remove();
+	return tap_done();
 }

@@ -17,6 +17,7 @@
 #include "db/admin.h"
 #include "db/schema.h"
 #include "db/shadow.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
@@ -24,7 +25,7 @@
 
 enum { MAIL = 40 };
 
-static char dir[64], donor[96], made[96], path[96];
+static char donor[96], made[96], path[96];
 static char said[2000];
 static struct arena *arena;
 static struct error err;
@@ -470,21 +471,16 @@ test_interrupted(void)
 int
 main(void)
 {
-	char command[96];
-
-	snprintf(dir, sizeof(dir), "%s/spamscore-db-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return tap_skip_all("no temporary directory");
-	snprintf(donor, sizeof(donor), "%s/donor", dir);
-	snprintf(made, sizeof(made), "%s/made", dir);
-	snprintf(path, sizeof(path), "%s/db", dir);
+	scratch_make();
+	snprintf(donor, sizeof(donor), "%s/donor", scratch_dir);
+	snprintf(made, sizeof(made), "%s/made", scratch_dir);
+	snprintf(path, sizeof(path), "%s/db", scratch_dir);
 	arena = arena_new(64 << 20);
 	donor_make();
 	test_versions();
 	test_failing_step();
 	test_interrupted();
 	arena_free(arena);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) == 0 ? tap_done() : 1;
+	scratch_remove();
+	return tap_done();
 }

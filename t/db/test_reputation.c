@@ -5,12 +5,13 @@
 
 #include "db/store.h"
 #include "scoring/judge.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 #define DAY INT64_C(86400)
 
-static char path[64];
+static char path[80];
 static struct arena *arena;
 static const struct scoring_settings settings = { .reputation_max = 4,
 	.tag_score = 5 };
@@ -343,7 +344,7 @@ count_plain(void *context, const struct reputation_row *row)
 static bool
 file_has(const char *text)
 {
-	char command[256];
+	char command[300];
 
 	snprintf(command, sizeof(command), "cat %s %s-wal 2>/dev/null | "
 	    "grep -qa '%s'", path, path, text);
@@ -413,16 +414,14 @@ main(void)
 	struct store_options o = { .path = path, .mode = STORE_WRITE };
 	struct store *st;
 	struct error err;
-	char dir[] = "/tmp/spamscore-rep.XXXXXX";
 
 	arena = arena_new(64 << 20);
 	test_term();
 	test_terms_add_up();
 	test_weigh();
 	test_excuses();
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	if (store_open(&o, &st, &err) != 0)
 		return 1;
 	test_hijack(st);
@@ -431,10 +430,7 @@ main(void)
 	test_forged(st);
 	store_close(st);
 	test_keyed();
-	unlink(path);
-	strcat(path, ".lock");
-	unlink(path);
-	rmdir(dir);
+	scratch_remove();
 	arena_free(arena);
 	return tap_done();
 }

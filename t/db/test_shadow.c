@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include "db/shadow.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define HASH_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static char dir[64], path[128];
+static char path[128];
 static struct store *store;
 static struct error err;
 
@@ -222,18 +223,14 @@ test_expiry(void)
 int
 main(void)
 {
-	char command[96];
-
-	snprintf(dir, sizeof(dir), "/tmp/spamscore-db-XXXXXX");
-	if (mkdtemp(dir) == NULL)
-		return tap_skip_all("no temporary directory");
-	snprintf(path, sizeof(path), "%s/db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/db", scratch_dir);
 	reopen();
 	test_rows();
 	test_again();
 	test_erase();
 	test_expiry();
 	store_close(store);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) == 0 ? tap_done() : 1;
+	scratch_remove();
+	return tap_done();
 }

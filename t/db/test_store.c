@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -10,11 +9,12 @@
 #include "db/counts.h"
 #include "db/schema.h"
 #include "db/store.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 
-static char dir[64], path[128];
+static char path[128];
 static char said[4000];
 static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned said_count;
@@ -36,15 +36,6 @@ hush(void)
 	said[0] = '\0';
 	said_count = 0;
 	pthread_mutex_unlock(&said_lock);
-}
-
-static int
-remove_one(const char *p, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(p);
 }
 
 static struct store *
@@ -321,14 +312,14 @@ test_modes(void)
 	tap_is_int(store_open(&o, &second, &err), 0, "a reader beside the writer");
 	store_close(second);
 	store_close(s);
-	snprintf(other, sizeof(other), "%s/none.db", dir);
+	snprintf(other, sizeof(other), "%s/none.db", scratch_dir);
 	o.path = other;
 	tap_is_int(store_open(&o, &second, &err), -ENOENT, "reading no file");
-	o.path = dir;
+	o.path = scratch_dir;
 	tap_is_int(store_open(&o, &second, &err), -EINVAL, "a folder to read");
 	o.mode = STORE_WRITE;
 	tap_is_int(store_open(&o, &second, &err), -EINVAL, "a folder to write");
-	snprintf(other, sizeof(other), "%s/none/x.db", dir);
+	snprintf(other, sizeof(other), "%s/none/x.db", scratch_dir);
 	o.path = other;
 	tap_is_int(store_open(&o, &second, &err), -ENOENT, "no folder");
 }
@@ -352,7 +343,7 @@ count_files(const char *part)
 	unsigned n = 0;
 	FILE *f;
 
-	snprintf(command, sizeof(command), "ls %s | grep -c '%s'", dir, part);
+	snprintf(command, sizeof(command), "ls %s | grep -c '%s'", scratch_dir, part);
 	f = popen(command, "r");
 	if (f == NULL || fscanf(f, "%u", &n) != 1)
 		n = 0;
@@ -564,12 +555,8 @@ int
 main(void)
 {
 
-	/* memory where there is: fsync is not what is measured here */
-	snprintf(dir, sizeof(dir), "%s/spamscore-db.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	test_counts();
 	test_spread();
 	test_roundtrip();
@@ -581,6 +568,6 @@ main(void)
 	test_locked();
 	test_expiry();
 	test_migration();
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove();
 	return tap_done();
 }

@@ -10,12 +10,13 @@
 #include <unistd.h>
 
 #include "scoring/feedback.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
 enum { DAY = 86400, FEW = 10 };
 
-static char dir[64], db_path[128], model_path[128], other_path[128];
+static char db_path[128], model_path[128], other_path[128];
 static struct error err;
 static struct store *store;
 
@@ -40,7 +41,7 @@ begin(const char *name)
 {
 	char command[400];
 
-	snprintf(command, sizeof(command), "rm -rf %s && mkdir %s", dir, dir);
+	snprintf(command, sizeof(command), "rm -rf %s && mkdir %s", scratch_dir, scratch_dir);
 	if (system(command) != 0)
 		exit(1);
 	printf("# %s\n", name);
@@ -111,7 +112,7 @@ snapshots(void)
 	char command[300], line[32] = "0";
 	FILE *f;
 
-	snprintf(command, sizeof(command), "ls %s | grep -c '^model.at-'", dir);
+	snprintf(command, sizeof(command), "ls %s | grep -c '^model.at-'", scratch_dir);
 	f = popen(command, "r");
 	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
 		exit(1);
@@ -186,7 +187,7 @@ test_damage(void)
 	train(&model, T0);
 	before = digest(model_path);
 	snprintf(command, sizeof(command), "for f in %s/model.at-*; do "
-	    "truncate -s 5000 $f; done", dir);
+	    "truncate -s 5000 $f; done", scratch_dir);
 	if (system(command) != 0)
 		exit(1);
 	say(34, LABEL_NONE, T0);
@@ -194,11 +195,11 @@ test_damage(void)
 	tap_ok(as_from_nothing(), "the model is what the lessons make");
 	say(34, LABEL_HAM, T0);
 	train(&model, T0);
-	snprintf(path, sizeof(path), "%s/model.at-99999999999999999999", dir);
+	snprintf(path, sizeof(path), "%s/model.at-99999999999999999999", scratch_dir);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
-	snprintf(path, sizeof(path), "%s/model.at-12x", dir);
+	snprintf(path, sizeof(path), "%s/model.at-12x", scratch_dir);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
-	snprintf(path, sizeof(path), "%s/model.at-4000", dir);
+	snprintf(path, sizeof(path), "%s/model.at-4000", scratch_dir);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
 	if (truncate(model_path, 70000) != 0)
 		exit(1);
@@ -363,21 +364,15 @@ test_killed(void)
 int
 main(void)
 {
-	char command[100];
-
-	/* memory where there is: fsync is not what is measured here */
-	snprintf(dir, sizeof(dir), "%s/spamscore-training.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(db_path, sizeof(db_path), "%s/state.db", dir);
-	snprintf(model_path, sizeof(model_path), "%s/model", dir);
-	snprintf(other_path, sizeof(other_path), "%s/other", dir);
+	scratch_make();
+	snprintf(db_path, sizeof(db_path), "%s/state.db", scratch_dir);
+	snprintf(model_path, sizeof(model_path), "%s/model", scratch_dir);
+	snprintf(other_path, sizeof(other_path), "%s/other", scratch_dir);
 	test_back();
 	test_damage();
 	test_fold();
 	test_lost();
 	test_killed();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) != 0 || tap_done();
+	scratch_remove();
+	return tap_done();
 }

@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "t/scratch.h"
 #include "t/tap.h"
 #include "t/learn/mail.h"
 
-static char dir[] = "/tmp/learn-model.XXXXXX";
 static char path[128];
 
 /* Small, for speed */
@@ -246,7 +246,7 @@ test_damage(void)
 	spew(path, bytes, n);
 	tap_is_int(model_open(path, &m, &err), -EPROTONOSUPPORT,
 	    "another version is not damage");
-	tap_is_int(model_open(dir, &m, &err), -EBADMSG, "a directory is no model");
+	tap_is_int(model_open(scratch_dir, &m, &err), -EBADMSG, "a directory is no model");
 	tap_is_int(model_writer_open(path, &w, &err), -EPROTONOSUPPORT,
 	    "nor does the writer take it");
 	free(bytes);
@@ -424,9 +424,8 @@ test_noise(void)
 int
 main(void)
 {
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/model", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/model", scratch_dir);
 	test_learning();
 	test_balance();
 	test_file();
@@ -435,7 +434,6 @@ main(void)
 	test_kill();
 	test_replay();
 	test_noise();
-	unlink(path);
-	rmdir(dir);
+	scratch_remove();
 	return tap_done();
 }

@@ -7,6 +7,7 @@
 
 #include "scoring/autolearn.h"
 #include "scoring/feedback.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 #define T0 INT64_C(1700000000)
@@ -227,7 +228,7 @@ main(void)
 	struct ruleset_options options = { .text = SPAN_LIT(rules_text),
 		.text_name = "test.cf" };
 	struct store_options o = { .mode = STORE_WRITE };
-	char dir[64], path[100], command[100];
+	char path[100];
 	struct diags diags;
 	struct store *s;
 
@@ -241,18 +242,15 @@ main(void)
 		return 1;
 	}
 	test_decision();
-	snprintf(dir, sizeof(dir), "%s/spamscore-autolearn.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(dir) == NULL)
-		return 1;
-	snprintf(path, sizeof(path), "%s/state.db", dir);
+	scratch_make();
+	snprintf(path, sizeof(path), "%s/state.db", scratch_dir);
 	o.path = path;
 	if (store_open(&o, &s, &err) != 0)
 		return 1;
 	test_bounds(s);
 	store_close(s);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	scratch_remove();
 	ruleset_free(ruleset);
 	arena_free(arena);
-	return system(command) != 0 || tap_done();
+	return tap_done();
 }

@@ -12,6 +12,7 @@
 
 #include "scoring/explain.h"
 #include "scoring/shadow.h"
+#include "t/scratch.h"
 #include "t/tap.h"
 
 static const char rules_text[] =
@@ -39,13 +40,12 @@ struct fixture {
 	struct arena *arena;
 	struct scoring_settings settings;
 	struct ruleset *ruleset;
-	char dir[64];
 };
 
 static const char *
 write_file(struct fixture *f, const char *name, const char *text)
 {
-	char *path = arena_printf(f->arena, "%s/%s", f->dir, name);
+	char *path = arena_printf(f->arena, "%s/%s", scratch_dir, name);
 	FILE *out = path != NULL ? fopen(path, "w") : NULL;
 
 	if (out == NULL || fputs(text, out) == EOF || fclose(out) != 0)
@@ -381,13 +381,11 @@ test_list(struct fixture *f)
 int
 main(void)
 {
-	struct fixture f = { .arena = arena_new(1 << 30),
-		.dir = "/tmp/spamscore-shadow-XXXXXX" };
+	struct fixture f = { .arena = arena_new(1 << 30) };
 	struct tuned_thresholds none;
-	char command[96];
 
-	if (f.arena == NULL || mkdtemp(f.dir) == NULL ||
-	    scoring_settings_init(&f.settings, f.arena) != 0)
+	scratch_make();
+	if (f.arena == NULL || scoring_settings_init(&f.settings, f.arena) != 0)
 		abort();
 	f.ruleset = load_rules(&f, rules_text, NULL, &none);
 	for (size_t k = 0; k < SETS; k++) {
@@ -402,6 +400,6 @@ main(void)
 	test_list(&f);
 	ruleset_free(f.ruleset);
 	arena_free(f.arena);
-	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
-	return system(command) == 0 ? tap_done() : 1;
+	scratch_remove();
+	return tap_done();
 }

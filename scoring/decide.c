@@ -47,8 +47,8 @@ deciding_init(struct deciding *d, const struct scoring_settings *s,
 		    dmarc->result == AUTH_FAIL && dmarc->policy != NULL &&
 		    strcmp(dmarc->policy, "reject") == 0 &&
 		    !dmarc->sampled_out && !dmarc->excused &&
-		    (dmarc->list == NULL ||
-			(s->dmarc_known_lists && !dmarc->list_open)),
+		    (dmarc->list == NULL || (s->dmarc_known_lists &&
+			!dmarc->list_open && e->store.state != CHECK_UNKNOWN)),
 	};
 }
 

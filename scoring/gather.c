@@ -90,6 +90,9 @@ list_ask(struct gather *g, struct evidence *e, struct error *err)
 		d->result = AUTH_TEMPERROR;
 		return 0;
 	}
+	/* whatever a seal might have said besides */
+	d->check = (struct check){ CHECK_DONE, NULL };
+	d->result = AUTH_FAIL;
 	d->excused = true;
 	d->reason = "the signature of a known mailing list explains it";
 	return 0;

@@ -3,6 +3,7 @@
  * himself a List-Id and signs as its domain is no list that is known, so the
  * failure keeps its points; a list that earned its record is excused.
  */
+#include "scoring/decide.h"
 #include "scoring/gather.h"
 #include "scoring/judge.h"
 #include "t/auth/signer.h"
@@ -137,6 +138,24 @@ check_row(struct rig *rig, const struct row *row)
 		    "and why is said");
 }
 
+/* What is not known because nobody could look */
+static void
+test_store_fault(void)
+{
+	struct scoring_settings s = { .dmarc_reject = true,
+		.dmarc_known_lists = true };
+	struct evidence e = { .dmarc = { .check = { CHECK_DONE, NULL },
+		.result = AUTH_FAIL, .policy = "reject", .list = "list.example" } };
+	struct envelope env = { .source = ENVELOPE_SMTP };
+	struct deciding d;
+
+	deciding_init(&d, &s, &e, &env);
+	tap_ok(d.dmarc, "a list that is not known does not help");
+	e.store = (struct check){ CHECK_UNKNOWN, "locked" };
+	deciding_init(&d, &s, &e, &env);
+	tap_ok(!d.dmarc, "no rejection because the database could not be read");
+}
+
 static void
 sign(struct buf *out, const char *list_id, EVP_PKEY *key)
 {
@@ -182,6 +201,7 @@ main(void)
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		check_row(&rig, &rows[i]);
+	test_store_fault();
 	ruleset_free(rig.ruleset);
 	scoring_settings_done(&rig.settings);
 	buf_done(&rig.listed);

@@ -11,6 +11,28 @@
 
 #define FIREWALL "/usr/share/spamscore/firewall/spamscore-firewall"
 
+/* A firewall rule keeps the kernel from giving up a set of another type: the
+ * line that deletes it, from the kind of iptables where it stands. */
+static const char *
+release_set(struct host *h, const char *set)
+{
+	static const char *const kinds[] = { "", "-legacy", "-nft" };
+	const char *six = set[strlen(set) - 1] == '6' ? "6" : "";
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *find = arena_printf(h->arena, "ip%stables%s-save | "
+		    "grep 'match-set %s '", six, kinds[i], set);
+
+		if (find != NULL && doctor_output(h, find) != NULL)
+			return arena_printf(h->arena, "ip%stables%s-save | "
+			    "grep -v 'match-set %s ' | ip%stables%s-restore && "
+			    "systemctl restart spamscore-banhelper "
+			    "spamscore-firewall", six, kinds[i], set, six,
+			    kinds[i]);
+	}
+	return "journalctl -u spamscore-banhelper -n 20";
+}
+
 static int
 tell_set(void *context, const struct ban_set_status *s)
 {
@@ -20,9 +42,8 @@ tell_set(void *context, const struct ban_set_status *s)
 		TELL(h, "bans", DOCTOR_OK, NULL, "%s holds %llu bans", s->name,
 		    (unsigned long long)s->entries);
 	else
-		TELL(h, "bans", DOCTOR_BAD, arena_printf(h->arena,
-		    "iptables-save | grep %s", s->name), "%s: %s", s->name,
-		    s->problem);
+		TELL(h, "bans", DOCTOR_BAD, release_set(h, s->name), "%s: %s",
+		    s->name, s->problem);
 	return 0;
 }
 

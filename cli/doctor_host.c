@@ -49,7 +49,8 @@ doctor_tell(const struct doctor_options *o, const char *check,
 char *
 doctor_output(struct host *h, const char *command)
 {
-	char *line = arena_printf(h->arena, "%s 2>/dev/null </dev/null", command);
+	char *line = arena_printf(h->arena, "{ %s; } 2>/dev/null </dev/null",
+	    command);
 	struct buf out;
 	char chunk[4096], *text = NULL;
 	size_t n;

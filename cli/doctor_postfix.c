@@ -107,6 +107,9 @@ doctor_check_milter_socket(struct host *h)
 	code = doctor_try_socket(path, SOCK_STREAM);
 	if (code == EACCES || code == EPERM)
 		TELL(h, "milter", DOCTOR_SKIP, NULL, "%s: only root can see", path);
+	else if (code == EAGAIN)
+		TELL(h, "milter", DOCTOR_BAD, "systemctl restart spamscored",
+		    "%s: connections wait and nobody takes them", path);
 	else if (code != 0)
 		TELL(h, "milter", DOCTOR_BAD, "systemctl start spamscored",
 		    "nobody listens on %s: %s", path, strerror(code));

@@ -100,7 +100,7 @@ with Net() as net, PrivatePostfix(net) as pf:
         listener.bind(milter)
         os.chmod(milter, mode)
         shutil.chown(milter, 'nobody', group)
-        listener.listen(50)
+        listener.listen(4000) # nobody accepts
     listen()
     helper.start()
     run(FIREWALL, 'start')
@@ -192,6 +192,14 @@ with Net() as net, PrivatePostfix(net) as pf:
     ok(wait_for(lambda: states(findings(), 'bans', 'spamscore-mail4') == ['bad']),
         'a broken set is told')
     ok('\nbad   bans: spamscore-mail4' in doctor().stdout, 'as text, too')
+    fix = [r['fix'] for r in findings() if r['check'] == 'bans' and r['state'] == 'bad'][0]
+    words, _, restart = fix.partition(' && ')
+    same(restart, 'systemctl restart spamscore-banhelper spamscore-firewall', 'the units that make it anew')
+    # no systemd here: the helper has to notice by itself
+    subprocess.run(words, shell=True, check=True)
+    ok(wait_for(lambda: states(findings(), 'bans') == ['ok']), 'and without the rule it is mended')
+    run(FIREWALL, 'start')
+    same(faults(findings()), [], 'all is well again')
     helper.stop()
     same(states(findings(), 'bans'), ['bad'], 'no helper')
 helper.remove()

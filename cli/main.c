@@ -8,7 +8,7 @@ static const struct verb verbs[] = {
 	{ "explain", verb_explain, "[options] FILE|-",
 	    "show every point of the verdict on a message" },
 	{ "check", verb_check, "[options] [--jobs N] PATH...",
-	    "judge files and directories, one JSON line a message" },
+	    "judge files, mailboxes and directories, one JSON line a message" },
 	{ "evaluate", verb_evaluate,
 	    "--stream ORDER [--feedback immediate|delayed:N|partial:P|none]\n"
 	    "       [--no-rules] [--scores FILE] [--plot F.svg] [options]",

@@ -314,7 +314,7 @@ collect_log(const struct tune_options *o, struct runtime *rt,
 	if (tune_set_init(set, rs, learned ? 3 : 1) != 0)
 		r = error_set(&err, -ENOMEM, "out of memory");
 	else
-		r = fromlog_collect(store, rs, 0, set, &err);
+		r = fromlog_collect(store, rs, 0, learned, set, &err);
 	store_close(store);
 	if (r == 0)
 		return EX_OK;

@@ -44,6 +44,9 @@ tune_print_collect(const struct tuning *t)
 	    t->set.count, t->from_cache);
 	if (t->set.unreadable > 0)
 		printf(", %zu files without a message", t->set.unreadable);
+	if (t->set.before_model > 0)
+		printf(", %zu left out that came before the model took part",
+		    t->set.before_model);
 	if (t->set.vanished > 0)
 		printf(", %zu hits of rules that are no more", t->set.vanished);
 	if (t->set.tests_open > 0)
@@ -249,6 +252,7 @@ tune_print_json(const struct tuning *t)
 	json_object_set_new(o, "messages", count(t->set.count));
 	json_object_set_new(o, "unreadable", count(t->set.unreadable));
 	json_object_set_new(o, "vanished", count(t->set.vanished));
+	json_object_set_new(o, "before_model", count(t->set.before_model));
 	json_object_set_new(o, "tests_open", count(t->set.tests_open));
 	json_object_set_new(o, "clean", clean_json(&t->clean));
 	json_object_set_new(o, "fit", json_pack(

@@ -12,6 +12,7 @@ struct reading {
 	struct tune_set *set;
 	uint32_t *hits;
 	size_t most;
+	bool learned;
 	struct error *err;
 };
 
@@ -47,6 +48,7 @@ fromlog_parse(struct span record, const struct ruleset *rs, uint32_t *hits,
 
 		if (type != NULL && strcmp(type, "learned") == 0) {
 			r.fixed += points_of(term);
+			r.learned = true;
 			continue;
 		}
 		k = name != NULL ? ruleset_find(rs, name) : -1;
@@ -86,6 +88,7 @@ take(void *context, const struct labelled *l)
 		sketch_add(&maker, sample.view[SAMPLE_TEXT]);
 	sketch_end(&maker, &m.sketch);
 	m.fixed = record.fixed;
+	m.before_model = d->learned && !record.learned;
 	d->set->vanished += record.vanished;
 	d->set->tests_open += record.tests_open;
 	r = tune_set_add(d->set, &m, d->hits, record.hit_count);
@@ -93,12 +96,31 @@ take(void *context, const struct labelled *l)
 	    "too many messages" : "out of memory");
 }
 
+static void
+before_model_drop(struct tune_set *s)
+{
+	size_t before[2] = { 0, 0 }, since[2] = { 0, 0 }, kept = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct tune_message *m = &s->messages[i];
+
+		(m->before_model ? before : since)[m->spam]++;
+	}
+	if (before[0] > since[0] || before[1] > since[1])
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->messages[i].before_model)
+			s->messages[kept++] = s->messages[i];
+	s->before_model = s->count - kept;
+	s->count = kept;
+}
+
 int
 fromlog_collect(struct store *store, const struct ruleset *rs, int64_t since,
-    struct tune_set *s, struct error *err)
+    bool learned, struct tune_set *s, struct error *err)
 {
 	struct reading d = { .rs = rs, .set = s, .most = ruleset_count(rs),
-		.err = err };
+		.learned = learned, .err = err };
 	int r;
 
 	d.hits = calloc(d.most + 1, sizeof(*d.hits));
@@ -106,5 +128,7 @@ fromlog_collect(struct store *store, const struct ruleset *rs, int64_t since,
 		return error_set(err, -ENOMEM, "out of memory");
 	r = store_labelled(store, since, take, &d, err);
 	free(d.hits);
+	if (r == 0)
+		before_model_drop(s);
 	return r;
 }

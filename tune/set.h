@@ -55,6 +55,7 @@ struct tune_message {
 			      held-out mail begins at */
 	enum tune_use use;
 	size_t source;	   /* the collector's own number of it */
+	bool before_model; /* judged when none took part, but one does now */
 };
 
 struct tune_set {
@@ -67,6 +68,7 @@ struct tune_set {
 	size_t hit_count, hit_alloc;
 	size_t unreadable; /* files that held no message */
 	size_t vanished;   /* hits of rules that are no more */
+	size_t before_model; /* left out: judged before the model took part */
 	size_t tests_open; /* messages with tests that did not finish */
 };
 

@@ -128,7 +128,7 @@ ok(after[0] <= before[0] + 1 and after[1] < 0.5 * before[1], f"on the next mail:
 out, err = tune(*OURS, "--output", "b.cf", "--cache", "c", "--json", "--plot", "p.svg")
 same(content("b.cf"), content("a.cf"), "--json and --plot change nothing")
 result = json.loads(out)
-same(sorted(result), ["certificate", "clean", "compare", "file", "fit", "messages", "reject_score", "rules", "tag_score",
+same(sorted(result), ["before_model", "certificate", "clean", "compare", "file", "fit", "messages", "reject_score", "rules", "tag_score",
                       "tests_open", "unreadable", "vanished"], "--json: one object with everything")
 same({r["rule"]: r["score"] for r in result["rules"]}, new, "the rules in it")
 same((result["certificate"]["reject"]["needed"], result["certificate"]["reject"]["holds"]), (2995, False), "the certificate in it")
@@ -298,5 +298,28 @@ one = content("l.cf")
 tune("--from-log", "--output", "l.cf")
 same(content("l.cf"), one, "the same again")
 ok("LONG_GONE" not in one.decode(), "no rule that is not there")
+
+# what came before the model took part, once one does
+def forget_learned(count):
+    with sqlite3.connect("state/spamscore.db") as base:
+        for number, packed in base.execute("SELECT rowid, record FROM verdict ORDER BY time").fetchall()[:count]:
+            old = json.loads(zlib.decompress(packed[4:]))
+            old["hits"] = [h for h in old["hits"] if h["type"] != "learned"]
+            new = json.dumps(old).encode()
+            base.execute("UPDATE verdict SET record = ? WHERE rowid = ?", (struct.pack("<I", len(new)) + zlib.compress(new), number))
+    base.close()
+
+
+forget_learned(100)
+out, err = tune("--from-log", "--output", "l.cf")
+ok("collect: 660 messages" in out and "before the model" not in out, "no model: nothing is left out") or note((out, err))
+for label in ("ham", "spam"):
+    names = [f"second/{label}/{i:04}" for i in range(60)]
+    same(run(SPAMSCORE, "learn", "--" + label, "--config", "conf", "--db", "state/spamscore.db", *names)[0], 0, "a model: " + label)
+out, err = tune("--from-log", "--output", "l.cf")
+ok("collect: 560 messages" in out and ", 100 left out that came before the model took part" in out, "with one: those are left out") or note((out, err))
+forget_learned(400)
+out, err = tune("--from-log", "--output", "l.cf")
+ok("collect: 660 messages" in out and "before the model" not in out, "as long as they are not most of a class") or note((out, err))
 
 done()

@@ -179,7 +179,10 @@ parts_add(const struct judge_input *in, const struct rule_run *run,
 		r = &run->results[indices[i]];
 		parts[h->part_count++] = (struct hit_part){ rule->name,
 			r->target != NULL ? r->target : rule->target, r->low,
-			r->matched, r->matched.len > 0 ? r->offset : NO_OFFSET };
+			r->matched, r->matched.len > 0 ?
+			    ruleset_offset(in->ruleset, in->message, run,
+				indices[i]) :
+			    NO_OFFSET };
 	}
 	h->parts = parts;
 	return 0;
@@ -206,7 +209,8 @@ rules_add(const struct judge_input *in, const struct rule_run *run,
 				.type = rule->type,
 				.target = r->target != NULL ? r->target : rule->target,
 				.matched = r->matched,
-				.offset = r->offset,
+				.offset = ruleset_offset(in->ruleset,
+				    in->message, run, i),
 				.file = rule->file,
 				.line = rule->line,
 				.describe = rule->describe,

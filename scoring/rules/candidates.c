@@ -372,6 +372,7 @@ struct hs_thread {
 		bool listed;
 		unsigned char count[HS_BLOCKS];
 		uint64_t blocks; /* that have as many as a match needs */
+		size_t last;	 /* that was counted */
 	} *ends;	/* one a pattern */
 	uint32_t *list; /* patterns with a match */
 	size_t alloc, listed;
@@ -441,6 +442,7 @@ on_match(unsigned id, unsigned long long from, unsigned long long to,
     unsigned flags, void *context)
 {
 	struct hs_thread *x = context;
+	const struct hs_told *told;
 	struct pattern_ends *e;
 	unsigned block;
 
@@ -449,14 +451,20 @@ on_match(unsigned id, unsigned long long from, unsigned long long to,
 	if (id >= x->piece->users.count)
 		return 0;
 	e = &x->ends[id];
+	told = &x->piece->told[id];
+	block = hs_block(x->texts, find_text(x, to));
 	if (!e->listed) {
 		e->listed = true;
 		x->list[x->listed++] = id;
-	}
-	block = hs_block(x->texts, find_text(x, to));
+	} else if (to < e->last)
+		/* which are apart cannot be said any more */
+		memset(e->count, UINT8_MAX, sizeof(e->count));
+	else if (to < e->last + told->apart && e->count[block] > 0)
+		return 0;
+	e->last = to;
 	if (e->count[block] < UINT8_MAX)
 		e->count[block]++;
-	if (e->count[block] >= x->piece->told[id].ends)
+	if (e->count[block] >= told->ends)
 		e->blocks |= UINT64_C(1) << block;
 	return 0;
 }

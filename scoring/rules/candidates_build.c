@@ -172,7 +172,7 @@ build_piece(struct hs_piece *p, enum hs_set set, struct hs_build *b,
 			told->taken = HS_LEFT_OUT;
 		/* of what is told once the ends cannot be counted */
 		if (hs_sets[set].once)
-			told->ends = 1;
+			told->ends = told->apart = 1;
 		b->left_out += told->taken == HS_LEFT_OUT;
 	}
 out:

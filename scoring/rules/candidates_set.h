@@ -18,7 +18,7 @@ enum {
 
 /* Changes with the layout of the files and with what libhs is told about a
  * pattern: the databases of before are then not used any more. */
-#define HS_FILE_MAGIC "SPSHS009"
+#define HS_FILE_MAGIC "SPSHS010"
 
 struct hs_file_head {
 	char magic[8];
@@ -40,6 +40,7 @@ enum hs_taken {
 struct hs_told {
 	unsigned char taken; /* enum hs_taken */
 	unsigned char ends;  /* of matches that a text must have; at least 1 */
+	unsigned char apart; /* these stand so many bytes apart; at least 1 */
 };
 
 /* The distinct patterns of a piece and the rules that use each */

@@ -231,10 +231,19 @@ is_alike(struct span pattern, const struct buf *any)
 	return same;
 }
 
+/* The bytes of the shortest match, 1 at least */
+static unsigned
+least_width(const char *text)
+{
+	uint32_t least, most;
+
+	return hs_widths(text, &least, &most) && least > 1 ? least : 1;
+}
+
 /* The first that suits is taken: each says less than the one before. */
 static bool
 outline_text(struct span pattern, unsigned view, struct buf *out,
-    unsigned *ret_ends, bool *ret_never)
+    struct hs_told *told, bool *ret_never)
 {
 	static const unsigned tries[] = {
 		OUTLINE_LONG,
@@ -243,16 +252,23 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 	};
 
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		unsigned ends, apart;
 		enum outline_result r = outline_make(pattern, view | tries[i],
-		    out, ret_ends);
+		    out, &ends);
 		size_t most = tries[i] & OUTLINE_REPEATS ? MAX_OUTLINE_BYTES :
 							   MAX_EXACT_BYTES;
 
 		*ret_never = r == OUTLINE_NEVER;
 		if (r != OUTLINE_MADE)
 			return false;
-		if (out->len <= most && takes_whole(out->ptr))
-			return true;
+		if (out->len > most || !takes_whole(out->ptr))
+			continue;
+		/* repeats stand behind each other; of pairs one is in two */
+		apart = tries[i] & OUTLINE_ONCE ? least_width(out->ptr) : 1;
+		told->ends = (unsigned char)(ends < UINT8_MAX ? ends : UINT8_MAX);
+		told->apart = (unsigned char)(apart < UINT8_MAX ? apart :
+								   UINT8_MAX);
+		return true;
 	}
 	return false;
 }
@@ -260,12 +276,11 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 char *
 hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 {
-	unsigned ends = 1;
 	bool never = false, exact, ok;
 	char *text = NULL;
 	struct buf b, lines;
 
-	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1 };
+	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1 };
 	buf_init(&lines, MAX_TEXT_BYTES);
 	/* libhs reads up to the first NUL */
 	if ((pattern.len > 0 && memchr(pattern.ptr, '\0', pattern.len) != NULL) ||
@@ -281,12 +296,11 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 	    (part == HS_ALL || is_alike(pattern, &b));
 	if (!exact && part != HS_EXACT_ONLY)
 		ok = outline_text(pattern, part == HS_OUTLINES_PLAIN ?
-			OUTLINE_PLAIN : OUTLINE_BLUR, &b, &ends, &never);
+			OUTLINE_PLAIN : OUTLINE_BLUR, &b, ret_told, &never);
 	if (part != HS_ALL && exact != (part == HS_EXACT_ONLY))
 		ret_told->taken = HS_ELSEWHERE;
 	else if (ok && (text = strdup(b.ptr)) != NULL)
-		*ret_told = (struct hs_told){ HS_TAKEN,
-			(unsigned char)(ends < UINT8_MAX ? ends : UINT8_MAX) };
+		ret_told->taken = HS_TAKEN;
 	else if (never)
 		ret_told->taken = HS_NEVER;
 	buf_done(&b);

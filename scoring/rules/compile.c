@@ -67,15 +67,15 @@ has_template(struct span s)
 	return false;
 }
 
-/* The pattern with its templates escaped, only to check its syntax */
+/* The pattern with text in place of each template */
 static struct span
-escape_templates(struct loader *l, struct span s)
+replace_templates(struct loader *l, struct span s, const char *text)
 {
 	struct span out;
 	struct buf b;
 	size_t n;
 
-	buf_init(&b, s.len * 2 + 16);
+	buf_init(&b, s.len * 4 + 16);
 	for (size_t i = 0; i < s.len; i++) {
 		n = i == 0 || s.ptr[i - 1] != '\\' ?
 		    template_length(span_from(s, i)) : 0;
@@ -83,12 +83,49 @@ escape_templates(struct loader *l, struct span s)
 			buf_add_char(&b, s.ptr[i]);
 			continue;
 		}
-		buf_add_str(&b, "x");
+		buf_add_str(&b, text);
 		i += n - 1;
 	}
 	out = arena_span(l->arena, buf_span(&b));
 	buf_done(&b);
 	return out;
+}
+
+/* false: with more in place of its templates the pattern might match less, as
+ * where they stand in a negative lookaround. Only what is simple is looked
+ * into. */
+static bool
+grows_with_templates(struct span s)
+{
+	enum { MAX_NEST = 32 };
+	bool negative[MAX_NEST] = { false };
+	size_t nest = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		int c = (unsigned char)s.ptr[i];
+		int next = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
+
+		if (c == '\\')
+			i++;
+		else if (template_length(span_from(s, i)) != 0) {
+			for (size_t k = 1; k <= nest; k++)
+				if (negative[k])
+					return false;
+		} else if (c == '[' || (c == '(' && next == '*') ||
+		    (strchr("*+?}", c) != NULL && next == '+'))
+			return false;
+		else if (c == '(') {
+			struct span in = span_from(s, i + 1);
+
+			if (++nest == MAX_NEST || span_istarts(in, "?>") ||
+			    span_istarts(in, "?(") || span_istarts(in, "?|"))
+				return false;
+			negative[nest] = span_istarts(in, "?!") ||
+			    span_istarts(in, "?<!");
+		} else if (c == ')' && nest > 0)
+			nest--;
+	}
+	return true;
 }
 
 static int
@@ -102,7 +139,8 @@ compile_pattern(struct loader *l, struct rule_def *d)
 	/* SpamAssassin fills none in mimeheader rules */
 	d->has_templates = d->kind != RULE_MIMEHEADER && has_template(text);
 	if (d->has_templates) {
-		text = escape_templates(l, text);
+		/* only to check its syntax */
+		text = replace_templates(l, text, "x");
 		if (text.ptr == NULL)
 			return -ENOMEM;
 	}
@@ -114,9 +152,16 @@ compile_pattern(struct loader *l, struct rule_def *d)
 		rule_error(l, d, reason);
 		return 0;
 	}
-	if (d->has_templates)
-		d->pattern = NULL;
-	return r;
+	if (!d->has_templates)
+		return r;
+	d->pattern = NULL;
+	if (r == 0 && grows_with_templates(d->perl)) {
+		text = replace_templates(l, d->perl, "(?s:.+)");
+		if (text.ptr == NULL)
+			return -ENOMEM;
+		r = pattern_add(l->rs->patterns, text, &d->shape, NULL);
+	}
+	return r == -EINVAL ? 0 : r;
 }
 
 static void

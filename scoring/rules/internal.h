@@ -71,6 +71,9 @@ struct rule_def {
 	struct span perl; /* bare Perl pattern, "(?i)..." */
 	struct pattern *pattern;
 	bool has_templates, has_captures;
+	/* matches wherever the pattern does, whatever its templates are filled
+	 * with; NULL: that cannot be said */
+	struct pattern *shape;
 
 	struct expr expr; /* RULE_META; names are indices into parts */
 	uint32_t *parts;  /* rules, each once */
@@ -280,9 +283,6 @@ struct eval_context {
 const struct header_value *run_header(struct eval_context *c, size_t slot);
 const struct header_value *run_header_request(struct eval_context *c,
     const char *request);
-/* Where in the raw message a match in that header's value stands */
-size_t run_header_offset(struct eval_context *c, const char *request,
-    struct span matched);
 /* What an earlier filter left is nobody's evidence: rules do not see it.
  * The texts about relays have names of that kind but are no fields. */
 bool header_is_hidden(struct span name);
@@ -302,7 +302,7 @@ int context_resume(struct eval_context *c);
 /* The rules whose named captures others use */
 void run_captures(struct eval_context *c);
 void run_hit(struct eval_context *c, const struct rule_def *d, double count,
-    struct span matched, size_t offset);
+    struct span matched);
 void run_unknown(struct eval_context *c, const struct rule_def *d,
     const char *why, unsigned at_most);
 /* Counts the matches of a rule in one subject, up to its maxhits. true: go
@@ -317,6 +317,9 @@ struct pattern *run_fill_templates(struct eval_context *c,
 uint64_t run_clock(const struct eval_context *c);
 void run_clock_add(struct eval_context *c, const struct rule_def *d,
     uint64_t since);
+/* The part whose text says why a meta is true; NULL: none has one */
+const struct rule_def *meta_shown_part(const struct ruleset *rs,
+    const struct rule_result *results, const struct rule_def *d);
 /* One rule of any kind but metas */
 void run_rule(struct eval_context *c, const struct rule_def *d);
 /* run_body.c */
@@ -325,8 +328,6 @@ void run_text_rule(struct eval_context *c, const struct rule_def *d);
 void run_mime_rule(struct eval_context *c, const struct rule_def *d);
 /* The first text that the rule looks at */
 size_t run_first_text(const struct rule_def *d);
-/* Finds out where in the message a hit stands */
-void run_place_hit(struct eval_context *c, const struct rule_def *d);
 /* run_header.c */
 void run_header_rules(struct eval_context *c);
 void run_header_rule(struct eval_context *c, const struct rule_def *d);

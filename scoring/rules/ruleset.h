@@ -135,7 +135,7 @@ struct rule_result {
 	bool not_run;	     /* chosen not to run: counts 0 */
 	const char *why;     /* not_run or unknown: the reason */
 	struct span matched; /* of the first hit */
-	size_t offset;	     /* NO_OFFSET when nowhere in the raw bytes */
+	size_t offset;	     /* of an eval's hit; of others see ruleset_offset() */
 	const char *target;  /* NULL: as in struct rule */
 };
 
@@ -172,6 +172,11 @@ struct rule_run {
 /* 0 or -ENOMEM */
 int ruleset_run(const struct ruleset *rs, const struct rule_input *in,
     struct rule_run *ret_run);
+
+/* Where in the raw message the text of a hit stands; NO_OFFSET: nowhere so.
+ * It is searched for, so only for what is shown. */
+size_t ruleset_offset(const struct ruleset *rs, const struct message *m,
+    const struct rule_run *run, size_t index);
 
 /* A DNS question that some rule will want answered for this message. */
 struct rule_question {

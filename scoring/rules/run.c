@@ -131,13 +131,12 @@ wake_users(struct eval_context *c, const struct rule_def *d)
 
 void
 run_hit(struct eval_context *c, const struct rule_def *d, double count,
-    struct span matched, size_t offset)
+    struct span matched)
 {
 	struct rule_result *r = &c->results[d->index];
 
 	if (r->low == 0) {
 		r->matched = matched;
-		r->offset = offset;
 		wake_users(c, d);
 	}
 	c->values[d->index] = expr_exact(count);
@@ -238,7 +237,6 @@ take_capture(void *context, const char *name, unsigned group)
 	t->values = values;
 }
 
-/* The offset is looked up by the caller, who knows where subject is from. */
 bool
 run_pattern(struct eval_context *c, const struct rule_def *d,
     struct span subject)
@@ -265,7 +263,7 @@ run_pattern(struct eval_context *c, const struct rule_def *d,
 			    d->pub.max_hits);
 			return false;
 		}
-		run_hit(c, d, r->low + 1, groups[0], NO_OFFSET);
+		run_hit(c, d, r->low + 1, groups[0]);
 		if (d->has_captures) {
 			struct capture x = { c, groups };
 
@@ -367,8 +365,10 @@ run_eval_rule(struct eval_context *c, const struct rule_def *d)
 		run_not_run(c, d, e.why);
 	else if (e.state == EVAL_UNKNOWN)
 		run_unknown(c, d, e.why, d->pub.max_hits);
-	else if (e.count > 0)
-		run_hit(c, d, e.count, e.matched, e.offset);
+	else if (e.count > 0) {
+		run_hit(c, d, e.count, e.matched);
+		r->offset = e.offset;
+	}
 }
 
 struct run_meta {
@@ -405,24 +405,30 @@ unknown_why(const struct eval_context *c, const struct rule_def *d)
 
 /* A reader wants to see what in the mail made a meta true: the text that its
  * first part with one matched. Parts that are metas have theirs already. */
+const struct rule_def *
+meta_shown_part(const struct ruleset *rs, const struct rule_result *results,
+    const struct rule_def *d)
+{
+	for (size_t i = 0; i < d->part_count; i++)
+		if (d->parts[i] != PART_LOCAL_TESTS_ONLY &&
+		    results[d->parts[i]].low > 0 &&
+		    results[d->parts[i]].matched.len > 0)
+			return rs->rules[d->parts[i]];
+	return NULL;
+}
+
 static void
 meta_evidence(const struct eval_context *c, const struct rule_def *d,
     struct rule_result *r)
 {
-	for (size_t i = 0; i < d->part_count; i++) {
-		const struct rule_result *part;
+	const struct rule_def *part = meta_shown_part(c->rs, c->results, d);
 
-		if (d->parts[i] == PART_LOCAL_TESTS_ONLY)
-			continue;
-		part = &c->results[d->parts[i]];
-		if (part->low == 0 || part->matched.len == 0)
-			continue;
-		r->matched = part->matched;
-		r->offset = part->offset;
-		r->target = part->target != NULL ? part->target :
-		    c->rs->rules[d->parts[i]]->pub.target;
+	if (part == NULL)
 		return;
-	}
+	r->matched = c->results[part->index].matched;
+	r->target = c->results[part->index].target != NULL ?
+	    c->results[part->index].target :
+	    part->pub.target;
 }
 
 static void
@@ -532,7 +538,7 @@ run_known(struct eval_context *c)
 		const struct rule_result *k = &c->in->known[d->known];
 
 		if (k->low > 0)
-			run_hit(c, d, k->low, k->matched, k->offset);
+			run_hit(c, d, k->low, k->matched);
 		else if (k->high > 0)
 			run_unknown(c, d, k->why, k->high);
 	}

@@ -8,28 +8,6 @@
 #include "scoring/message/body.h"
 #include "scoring/rules/internal.h"
 
-/* How many bytes of a match must be found again in the raw message before
- * its place is believed */
-enum { OFFSET_MIN_BYTES = 3 };
-
-/* A hit's place, where the bytes stand in the message as they matched */
-static size_t
-raw_offset(const struct message *m, struct span matched)
-{
-	const char *p;
-
-	matched = span_trim(matched);
-	if (matched.len == 0 || m->body_offset > m->raw.len)
-		return NO_OFFSET;
-	if (matched.ptr >= m->raw.ptr && matched.ptr < m->raw.ptr + m->raw.len)
-		return (size_t)(matched.ptr - m->raw.ptr);
-	if (matched.len < OFFSET_MIN_BYTES)
-		return NO_OFFSET;
-	p = memmem(m->raw.ptr + m->body_offset, m->raw.len - m->body_offset,
-	    matched.ptr, matched.len);
-	return p != NULL ? (size_t)(p - m->raw.ptr) : NO_OFFSET;
-}
-
 static int
 take_texts(struct eval_context *c, enum rule_kind kind,
     const struct texts **ret_texts)
@@ -90,15 +68,6 @@ run_rule_texts(struct eval_context *c, const struct rule_def *d,
 			break;
 }
 
-void
-run_place_hit(struct eval_context *c, const struct rule_def *d)
-{
-	struct rule_result *r = &c->results[d->index];
-
-	if (r->low > 0 && r->offset == NO_OFFSET)
-		r->offset = raw_offset(c->in->message, r->matched);
-}
-
 /* All rules of a kind but those with captures, which ran before */
 void
 run_text_rules(struct eval_context *c, enum rule_kind kind)
@@ -120,12 +89,26 @@ run_text_rules(struct eval_context *c, enum rule_kind kind)
 
 			if (d->enabled[c->in->score_set & 3] && rule_is_listed(d)) {
 				run_rule_texts(c, d, t);
-				run_place_hit(c, d);
 				run_clock_add(c, d, since);
 			}
 		}
 	for (size_t i = 0; i < rs->alone_count[kind] && !c->oom; i++)
 		run_rule(c, rs->rules[rs->alone[kind][i]]);
+}
+
+/* Filling templates means compiling a pattern for this message alone. */
+static bool
+may_match(struct eval_context *c, const struct rule_def *d,
+    const struct texts *t)
+{
+	enum pattern_result m = PATTERN_MISS;
+
+	if (d->shape == NULL)
+		return true;
+	for (size_t i = run_first_text(d); m == PATTERN_MISS && i < t->count; i++)
+		m = pattern_find(d->shape, c->scratch->matcher, &c->budget,
+		    t->items[i], 0, false, NULL, 0);
+	return m != PATTERN_MISS;
 }
 
 /* One rule by itself: with captures, or with templates to fill */
@@ -138,18 +121,17 @@ run_text_rule(struct eval_context *c, const struct rule_def *d)
 
 	if (!d->enabled[c->in->score_set & 3])
 		return;
+	if (take_texts(c, d->kind, &t) != 0) {
+		c->oom = true;
+		return;
+	}
 	if (d->has_templates) {
-		own = run_fill_templates(c, d);
+		own = may_match(c, d, t) ? run_fill_templates(c, d) : NULL;
 		if (own == NULL)
 			return;
 		filled.pattern = own;
 	}
-	if (take_texts(c, d->kind, &t) != 0)
-		c->oom = true;
-	else {
-		run_rule_texts(c, &filled, t);
-		run_place_hit(c, d);
-	}
+	run_rule_texts(c, &filled, t);
 	pattern_free_alone(own);
 }
 
@@ -267,8 +249,6 @@ run_mime_rule(struct eval_context *c, const struct rule_def *d)
 			    PATTERN_HIT;
 	}
 	if (d->negated && !found && !c->oom)
-		run_hit(c, d, 1, (struct span){ NULL, 0 }, NO_OFFSET);
+		run_hit(c, d, 1, (struct span){ NULL, 0 });
 	buf_done(&all);
-	if (r->low > 0)
-		r->offset = raw_offset(c->in->message, r->matched);
 }

@@ -142,7 +142,6 @@ confirm(struct search *s, const struct candidate *x)
 		    !run_pattern(c, d, s->texts->items[i]))
 			break;
 	}
-	run_place_hit(c, d);
 	run_clock_add(c, d, since);
 }
 

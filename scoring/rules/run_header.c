@@ -9,7 +9,6 @@ void
 run_header_rule(struct eval_context *c, const struct rule_def *d)
 {
 	const struct header_value *h = run_header(c, d->slot);
-	struct rule_result *r = &c->results[d->index];
 	struct pattern *own = NULL;
 	struct rule_def filled;
 	struct span subject;
@@ -18,9 +17,7 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 		return;
 	if (d->exists) {
 		if (h->present)
-			run_hit(c, d, 1, (struct span){ NULL, 0 },
-			    run_header_offset(c, d->request.ptr,
-				(struct span){ NULL, 0 }));
+			run_hit(c, d, 1, (struct span){ NULL, 0 });
 		return;
 	}
 	if (d->has_templates) {
@@ -39,20 +36,14 @@ run_header_rule(struct eval_context *c, const struct rule_def *d)
 		    c->scratch->matcher, &c->budget, subject, 0, false, NULL, 0);
 
 		if (m == PATTERN_MISS)
-			run_hit(c, d, 1, (struct span){ NULL, 0 },
-			    run_header_offset(c, d->request.ptr,
-				(struct span){ NULL, 0 }));
+			run_hit(c, d, 1, (struct span){ NULL, 0 });
 		else if (m == PATTERN_NOMEM)
 			c->oom = true;
 		else if (m != PATTERN_HIT)
 			run_unknown(c, d, m == PATTERN_LIMIT ? run_why_limit :
 							       run_why_budget, 1);
-	} else {
+	} else
 		run_pattern(c, d, subject);
-		if (r->low > 0 && h->present)
-			r->offset = run_header_offset(c, d->request.ptr,
-			    r->matched);
-	}
 	pattern_free_alone(own);
 }
 

@@ -19,6 +19,7 @@ struct rig {
 	struct scoring_settings settings;
 	struct envelope envelope;
 	struct evidence evidence;
+	struct message *message;
 	struct rule_run run;
 	int score_set;
 	double learned;
@@ -59,6 +60,7 @@ rig_run_span(struct rig *g, struct span raw)
 		&g->settings.internal_networks, NULL, &relays) != 0)
 		return false;
 	in.relays = relays;
+	g->message = in.message;
 	return ruleset_run(g->rs, &in, &g->run) == 0;
 }
 
@@ -75,6 +77,13 @@ rig_result(struct rig *g, const char *name)
 	long i = g->rs != NULL ? ruleset_find(g->rs, name) : -1;
 
 	return i >= 0 && g->run.results != NULL ? &g->run.results[i] : &none;
+}
+
+static inline size_t
+rig_offset(struct rig *g, const char *name)
+{
+	return ruleset_offset(g->rs, g->message, &g->run,
+	    (size_t)ruleset_find(g->rs, name));
 }
 
 static inline void

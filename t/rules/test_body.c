@@ -62,6 +62,14 @@ static const struct {
 		     "body X /^Dear %{WHO}, /", 1 },
 	{ "capture in a header", "header __C To:addr =~ /\\@(?<DOM>.*)/\n"
 				 "header X From:addr =~ /%{DOM}/", 0 },
+	{ "tag behind another text", "body __C /(?<WHO>customer)/\n"
+		     "body X /no such thing %{WHO}/", 0 },
+	{ "tag that must not follow", "body __C /(?<WHO>customer)/\n"
+		     "body X /^Dear (?!x%{WHO})/", 1 },
+	{ "tag that must not follow, and does", "body __C /(?<WHO>customer)/\n"
+		     "body X /^Dear (?!%{WHO})/", 0 },
+	{ "tag repeated", "body __C /(?<WHO>customer)/\n"
+		     "body X /Dear %{WHO}+, (?<!none)/", 1 },
 	{ "tag that is not there", "body X /%{NOSUCH}/", 0 },
 	{ "tag is literal", "body __C /(?<DOT>in\\?x)/\nfull X /%{DOT}=1/", 1 },
 	{ "replace", "replace_tag P [p\\xf0]\nreplace_rules X\nbody X /<P>ay n<P>?ow/", 1 },
@@ -80,7 +88,6 @@ static const struct {
 int
 main(void)
 {
-	const struct rule_result *r;
 	struct rig g;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -95,13 +102,11 @@ main(void)
 	rig_load(&g, "body X /customer/\nfull Y /R0lGOD/\nbody Z /pay now/\n",
 	    false);
 	rig_run(&g, mail);
-	r = rig_result(&g, "X");
-	tap_ok(r->offset == (size_t)(strstr(mail, "customer") - mail),
+	tap_ok(rig_offset(&g, "X") == (size_t)(strstr(mail, "customer") - mail),
 	    "place of a match in the raw message");
-	r = rig_result(&g, "Y");
-	tap_ok(r->offset == (size_t)(strstr(mail, "R0lGOD") - mail),
+	tap_ok(rig_offset(&g, "Y") == (size_t)(strstr(mail, "R0lGOD") - mail),
 	    "place in full");
-	tap_ok(rig_result(&g, "Z")->offset == NO_OFFSET &&
+	tap_ok(rig_offset(&g, "Z") == NO_OFFSET &&
 		rig_result(&g, "Z")->low == 1,
 	    "no place for what stands nowhere so");
 	rig_done(&g);

@@ -9,8 +9,8 @@
  * taught all of it but the part that the message's own mailing is in. What is
  * held out is judged in order of time, by a model that was taught the mail
  * fitted to and what was held out before it, and it teaches none of the
- * others: no score rests on it. A reputation grows in order of time
- * throughout, as a stranger's does.
+ * others: no score rests on it. A reputation grows as the messages are judged,
+ * those fitted to before those held out: each sees what came before it.
  */
 #include <errno.h>
 #include <stdlib.h>

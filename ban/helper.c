@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/journald.h"
 #include "ban/helper.h"
 #include "ban/sandbox.h"
 #include "config.h"
@@ -42,7 +43,7 @@ boot_ms(void)
 void
 helper_log(struct helper *h, enum ban_log level, const char *fmt, ...)
 {
-	/* systemd reads the number; a terminal shows it */
+	/* the journal adds the name by itself */
 	static const char *const prefix[] = { "<6>", "<4>", "<3>" };
 	char line[1200];
 	va_list ap;
@@ -54,8 +55,8 @@ helper_log(struct helper *h, enum ban_log level, const char *fmt, ...)
 		h->lines_lost++;
 		return;
 	}
-	n = snprintf(line, sizeof(line), "%sspamscore-banhelper: ",
-	    h->journald ? prefix[level] : "");
+	n = snprintf(line, sizeof(line), "%s",
+	    h->journald ? prefix[level] : "spamscore-banhelper: ");
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
 	va_end(ap);
@@ -467,7 +468,7 @@ main(int argc, char **argv)
 	int opt, code;
 
 	h.config = access(CONFIG_FILE, F_OK) == 0 ? CONFIG_FILE : NULL;
-	h.journald = getenv("JOURNAL_STREAM") != NULL;
+	h.journald = journald_has_stderr();
 	h.mono = boot_ms();
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {

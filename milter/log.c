@@ -8,9 +8,11 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/journald.h"
 #include "milter/log.h"
 
 static atomic_bool to_stderr;
+static bool journald; /* as it was at the start */
 static atomic_int facility = LOG_MAIL;
 static atomic_llong repeat_ms = 60 * 1000;
 
@@ -24,6 +26,7 @@ static struct {
 void
 log_open(void)
 {
+	journald = journald_has_stderr();
 	openlog("spamscored", LOG_PID | LOG_NDELAY, atomic_load(&facility));
 }
 
@@ -58,9 +61,14 @@ emit(int priority, const char *text)
 		return;
 	}
 	/* one write a line: lines of several threads do not mix */
-	n = snprintf(line, sizeof(line), "spamscored[%ld]: %s%s%.*s\n",
-	    (long)getpid(), priority < LOG_NOTICE ? words[priority & 7] : "",
-	    priority < LOG_NOTICE ? ": " : "", (int)LOG_LINE_BYTES, text);
+	if (journald)
+		n = snprintf(line, sizeof(line), "<%d>%.*s\n", priority & 7,
+		    (int)LOG_LINE_BYTES, text);
+	else
+		n = snprintf(line, sizeof(line), "spamscored[%ld]: %s%s%.*s\n",
+		    (long)getpid(),
+		    priority < LOG_NOTICE ? words[priority & 7] : "",
+		    priority < LOG_NOTICE ? ": " : "", (int)LOG_LINE_BYTES, text);
 	if (n > 0 && (size_t)n < sizeof(line)) {
 		ssize_t written = write(STDERR_FILENO, line, (size_t)n);
 

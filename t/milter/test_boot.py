@@ -135,6 +135,18 @@ def test_units(h):
         tap.ok(order[0] < order[1] and order[0] < order[2], "the helper is ready before daemon and firewall")
 
 
+def test_journal(h):
+    with tap.case("journal"):
+        for unit, what in (("spamscored", "serves"), ("spamscore-banhelper", "ready version=")):
+            said = h.run("journalctl", "--no-pager", "-o", "cat", "-u", unit)
+            line = [x for x in said.splitlines() if what in x]
+            tap.ok(len(line) == 1 and not re.match(r"<|\S+\[\d+\]: |\S+: ", line[0]),
+                   unit + ": the journal's name is not followed by another", said)
+        h.run("systemd-run", "--wait", "--collect", "-u", "second", "spamscored", "--foreground")
+        tap.match(h.run("journalctl", "--no-pager", "-o", "cat", "-p", "err", "-u", "second"),
+                  "^another spamscored has ", "an error of the start has that priority")
+
+
 def test_mail(h):
     with tap.case("mail"):
         path = f"/proc/{h.pid1}/root/var/spool/postfix/spamscore/milter.sock"
@@ -359,6 +371,7 @@ def main():
                 h.stop()
                 skip_all("systemd cannot be started here: " + h.process.stderr.read().decode()[-300:])
             test_units(h)
+            test_journal(h)
             test_mail(h)
             test_client(h)
             test_nftables(h)

@@ -42,6 +42,20 @@ open_file(const char *path, sqlite3 **ret_db, struct error *err)
 	return rc;
 }
 
+/* A file too damaged to say is taken for one of this version. */
+static int
+check_version(const char *path, sqlite3 *db, struct error *err)
+{
+	struct query q = query_begin(db, "PRAGMA user_version");
+	int version = query_row(&q) ? sqlite3_column_int(q.st, 0) :
+	    schema_version;
+
+	query_end(&q);
+	return version == schema_version ? 0 : error_set(err, -EINVAL,
+	    "\"%s\" is of version %d, not %d: the daemon, or any command that "
+	    "writes, brings up an older one", path, version, schema_version);
+}
+
 int
 store_check(const char *path, store_check_fn *fn, void *context,
     struct error *err)
@@ -63,20 +77,12 @@ store_check(const char *path, store_check_fn *fn, void *context,
 		fn(context, text != NULL ? text : "?");
 	}
 	code = query_end(&q);
-	q = query_begin(db, "PRAGMA user_version");
-	if (code == SQLITE_OK && query_row(&q) &&
-	    sqlite3_column_int(q.st, 0) != schema_version) {
-		fn(context, "the schema is not this version's");
-		sound = false;
-	}
-	if (code == SQLITE_OK)
-		code = query_end(&q);
-	else
-		query_end(&q);
+	if (code == SQLITE_OK && sound)
+		rc = check_version(path, db, err);
 	/* each record must be one */
 	q = query_begin(db, "SELECT count(*) FROM reputation"
 	    " WHERE length(counts) NOT IN (20,28,48)");
-	if (code == SQLITE_OK && sound && query_row(&q) &&
+	if (code == SQLITE_OK && sound && rc == 0 && query_row(&q) &&
 	    sqlite3_column_int64(q.st, 0) != 0) {
 		fn(context, "records in table reputation that are none");
 		sound = false;
@@ -181,21 +187,6 @@ export_table(sqlite3 *db, const char *table, FILE *out)
 	return rc != 0 ? rc : code == SQLITE_OK ? 0 : -EBADMSG;
 }
 
-/* What would be written out is of this version, or nobody could read it in.
- * A file too damaged to say is taken for one. */
-static int
-check_version(const char *path, sqlite3 *db, struct error *err)
-{
-	struct query q = query_begin(db, "PRAGMA user_version");
-	int version = query_row(&q) ? sqlite3_column_int(q.st, 0) :
-	    schema_version;
-
-	query_end(&q);
-	return version == schema_version ? 0 : error_set(err, -EINVAL,
-	    "\"%s\" is of version %d, not %d: the daemon, or any command that "
-	    "writes, brings up an older one", path, version, schema_version);
-}
-
 int
 store_export(const char *path, FILE *out, struct error *err)
 {
@@ -205,6 +196,7 @@ store_export(const char *path, FILE *out, struct error *err)
 
 	if (rc != 0)
 		return rc;
+	/* or nobody could read it in */
 	rc = check_version(path, db, err);
 	if (rc != 0) {
 		sqlite3_close(db);

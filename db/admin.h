@@ -14,7 +14,8 @@
 #include "db/store.h"
 
 typedef void store_check_fn(void *context, const char *text);
-/* 0: sound; -EBADMSG: not, each finding told; -ENOENT, -errno. */
+/* 0: sound; -EBADMSG: not, each finding told; -EINVAL: of another version;
+ * -ENOENT, -errno. */
 int store_check(const char *path, store_check_fn *fn, void *context,
     struct error *err);
 /* A complete copy at `to`, which appears at once or not at all; mode 0600. */

@@ -356,6 +356,8 @@ test_versions(void)
 		store_close(s);
 		tap_is_int(store_export(path, stderr, &err), -EINVAL,
 		    "nor is it written out as what it is not");
+		tap_is_int(store_check(path, NULL, NULL, &err), -EINVAL,
+		    "nor called damaged");
 		s = open_store(path, STORE_WRITE);
 		tap_is_str(said, "", "nothing is complained of");
 		store_close(s);

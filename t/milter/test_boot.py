@@ -249,7 +249,8 @@ def test_nftables(h):
         for words in (("systemctl", "reload", "nftables"), ("systemctl", "restart", "nftables")):
             h.run("iptables-nft", "-A", "SPAMSCORE", "-s", "192.0.2.77", "-j", "RETURN", check=True)
             h.run(*words, check=True)
-            tap.ok(wait_for(lambda: ours(h) == ["nft"] and "192.0.2.77" not in h.run("iptables-nft-save"), 10),
+            tap.ok(wait_for(lambda: ours(h) == ["nft"] and "192.0.2.77" not in h.run("iptables-nft-save") and
+                            h.state("spamscore-firewall") == "active", 10),
                    "put back after " + " ".join(words[:2]), ours(h))
         h.run("systemctl", "stop", "spamscore-firewall", check=True)
         h.run("systemctl", "reload", "nftables", check=True)

@@ -139,6 +139,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 1 << 16); /* a peer waits for each line */
 	start = cpu();
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		line[strcspn(line, "\n")] = '\0';

@@ -1,7 +1,7 @@
 # What the ban tests share: TAP, the wire format, a helper of their own, and
 # a little network of namespaces. Written against spamscore-banhelper(8), not
 # against the C code, so that it tests the documented format.
-import ctypes, os, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+import os, shutil, signal, socket, struct, subprocess, sys, tempfile, time
 
 SOURCE = os.environ.get('SPAMSCORE_SOURCE') or \
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # `spamscore ban`: what it prints and how it ends.
-import json, os, re, subprocess, sys
+import json, os, subprocess, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from banlib import *
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Names in ban_allow, the whole way: a DNS server, the daemon that asks it, the
 # helper, the kernel's sets. argv: the DNS server.
-import os, re, subprocess, sys, tempfile
+import os, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from banlib import *
 

@@ -70,7 +70,7 @@ enum ban_result ban_service_del_claim(struct ban_service *s,
  * claims that are there already stay. 0 or -errno. */
 int ban_service_put(const struct ban_service *s, const struct ban_slot *slot,
     const char *reason, struct error *err);
-/* The same for a ban that was there, and a failure is dealt with. */
+/* The same in the place of what was there; a failure is dealt with. */
 void ban_service_write(struct ban_service *s, const struct ban_slot *slot,
     const char *reason);
 bool ban_service_read_record(struct ban_service *s,

@@ -164,6 +164,8 @@ item_judge(struct collection *c, struct item *it, struct span raw,
 
 	engine_limits(c->rt->engine, &limits);
 	r = message_parse(a, raw, full_size, &limits, &m, err);
+	if (r == 0)
+		r = message_require_fields(m, err);
 	if (r != 0)
 		return r;
 	/* at its own time: the same mail gives the same hits tomorrow */

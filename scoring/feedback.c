@@ -76,6 +76,8 @@ learn_raw(struct store *s, const struct feedback_request *request,
 		raw.len = LEARN_SCAN_BYTES;
 	rc = message_parse(a, raw, request->raw.len, &limits, &m, err);
 	if (rc == 0)
+		rc = message_require_fields(m, err);
+	if (rc == 0)
 		rc = feedback_message_identity(m, label->message);
 	if (rc == 0) {
 		source.message = m;

@@ -284,13 +284,19 @@ message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
 		return error_set(err, -EINVAL, "no message: it is empty");
 	if (parse(a, raw, full_size_bytes, limits, &m) != 0)
 		return error_set(err, -ENOMEM, "out of memory for a message");
-	/* an empty line first is a message without a header: SMTP allows it,
-	 * and it must not be a way around the filter */
-	if (m->field_count == 0 && raw.ptr[0] != '\n' && raw.ptr[0] != '\r')
-		return error_set(err, -EINVAL, "no message: no header field "
-		    "before the first empty line");
+	if (m->mbox_from.ptr != NULL &&
+	    span_find(m->raw, '\n') + 1 >= m->size_bytes)
+		return error_set(err, -EINVAL, "no message: it is empty but for "
+		    "an mbox's From line");
 	*ret_message = m;
 	return 0;
+}
+
+int
+message_require_fields(const struct message *m, struct error *err)
+{
+	return m->field_count != 0 ? 0 : error_set(err, -EINVAL,
+	    "no message: no header field before the first empty line");
 }
 
 int

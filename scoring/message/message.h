@@ -77,14 +77,19 @@ struct message {
 };
 
 /*
- * 0; -EINVAL when the bytes are no message (empty, or lines before the first
- * empty one of which none could be a header field); -ENOMEM. A leading mbox
- * "From " line is passed over. full_size_bytes >= raw.len tells the size
- * before the caller cut it off.
+ * 0; -EINVAL when there is not one byte; -ENOMEM. Any bytes are a message: SMTP
+ * carries them, so they must not be a way around the filter. A leading mbox
+ * "From " line is passed over and is none of them. full_size_bytes >= raw.len
+ * tells the size before the caller cut it off.
  */
 int message_parse(struct arena *a, struct span raw, size_t full_size_bytes,
     const struct message_limits *limits, struct message **ret_message,
     struct error *err);
+
+/* 0, or -EINVAL: no header field at all. Every delivery adds some, so a file
+ * in a folder of labelled mail that has none (an index, a list of keys) is
+ * judged when asked for, but nothing is taught or fitted by it. */
+int message_require_fields(const struct message *m, struct error *err);
 
 /* The n-th field of that name (case-insensitive), or NULL. */
 struct field *message_find(const struct message *m, const char *name,

@@ -129,7 +129,7 @@ for name, content in (("mail/empty", b""), ("mail/noise", b"\x00\xff" * 3000)):
 write("odd", order[:30] + [("spam", "mail/empty"), ("spam", "mail/noise")])
 for more in (["--no-rules"], ["--rules", "r.cf"]):
     code, out, err = run(SPAMSCORE, "evaluate", "--stream", "odd", "--json", *more)
-    same((code, err, json.loads(out)["messages"]), (0, b"", 32), "what is no message counts all the same")
+    same((code, err, json.loads(out)["messages"]), (0, b"", 32), "what is empty or noise counts all the same")
 os.mkdir("deep")
 write("deep/ORDER", [(a, "../" + b) for a, b in order[:5]])
 code, out, err = run(SPAMSCORE, "evaluate", "--stream", "deep/ORDER", "--no-rules", "--json")

@@ -174,6 +174,10 @@ for i in range(1000):
     os.symlink(os.path.abspath("first/spam/0000"), f"same/spam/{i}")
 refused(["--ham", "first/ham"], 65, "there is no spam among the messages")
 refused(["--ham", "first/ham", "--spam", "empty"], 65, "there is no spam among the messages")
+os.mkdir("index")
+with open("index/dovecot.index", "wb") as f:
+    f.write(b"\1\2\0\3 index\n" * 40)
+refused(["--ham", "first/ham", "--spam", "index"], 65, "index/dovecot.index: no message: no header field")
 refused(["--ham", "three/ham", "--spam", "three/spam"], 65, "not enough mail to fit scores to: ")
 refused(["--ham", "first/ham", "--spam", "same/spam"], 65, " and 1 spam are left, 20 of each are needed")
 refused(["--ham", "first/ham", "--spam", "nowhere"], 66, 'cannot open "nowhere"')

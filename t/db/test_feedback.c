@@ -132,8 +132,10 @@ test_training(struct store *s)
 	    "nothing to train");
 	tap_ok(!changed && access(model_path, F_OK) != 0, "makes no file");
 	tap_is_int(learn(s, "", LABEL_SPAM, &r), -EINVAL, "not a message");
+	tap_is_int(learn(s, "1 2 3\n\nan index: not mail\n", LABEL_SPAM, &r),
+	    -EINVAL, "without any header field nothing is learned");
 	store_learning_list(s, arena, &list, &count, &err);
-	tap_ok(count == 1 && list[0].failed == 1, "which is noted");
+	tap_ok(count == 1 && list[0].failed == 2, "which is noted");
 	for (int i = 0; i < 20; i++)
 		if (learn(s, text_of(i), i % 2 ? LABEL_SPAM : LABEL_HAM, &r) != 0)
 			tap_ok(false, "learn: %s", err.text);

@@ -5,7 +5,8 @@ usage: compare.py theirs.txt ours.txt [--worst N]
 
 Both files hold a line a message: path TAB score TAB RULE=count ...
 Agreement is both / (both + only theirs + only ours), in hits: a rule that
-fired on a message counts once, however often it matched.
+fired on a message counts once, however often it matched. A message that we
+refuse is compared as one without any hit.
 """
 import collections
 import sys
@@ -35,11 +36,11 @@ def compare(theirs, ours):
     examples = {}
     near = messages = 0
     for name in theirs:
-        if name not in ours or ours[name][0] is None:
+        if name not in ours:
             continue
         messages += 1
         a, b = theirs[name], ours[name]
-        near += abs(a[0] - b[0]) <= 0.1001
+        near += b[0] is not None and abs(a[0] - b[0]) <= 0.1001
         for rule in a[1].keys() | b[1].keys():
             if rule in a[1] and rule in b[1]:
                 both[rule] += 1

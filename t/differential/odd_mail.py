@@ -519,9 +519,23 @@ def framing():
                   'Subject: Привет мир\nX-Ünï: cödé\n\nТекст http://пример.рф/путь и почта@пример.рф\n'.encode())
 
 
+def headless():
+    for name, data in (
+            ('empty line', b'\n'), ('word', b'hello'), ('one line', b'Buy now http://buy.example.com/\n'),
+            ('three lines', b'one\ntwo http://two.example.com/\nthree\n\nbody http://body.example.com/\n'),
+            ('four lines', b'one\ntwo\nthree http://three.example.com/\nfour http://four.example.com/\n\nbody\n'),
+            ('prose', (PROSE + '\n\n' + PROSE + '\n').encode()), ('late field', b'one\ntwo\nSubject: late\n\nbody\n'),
+            ('late fields', b'a\nb\nc\nd\nFrom: ann@author.example.com\nSubject: late\n\nbody\n'),
+            ('folded', b' begins with white space\n\tand goes on\n\nbody\n'), ('boundary', b'--x\nContent-Type: text/html\n\n<b>x</b>\n--x--\n'),
+            ('html', b'<html><body>Click <a href="http://click.example.com/">here</a></body></html>\n'),
+            ('base64', b64(PROSE.encode() * 4)), ('bytes', bytes(range(256)) * 3), ('nuls', b'\0' * 40), ('mbox', b'From a@b.example Mon Jan  1 12:34:56 2024\nhello\n'),
+            ('mbox body', b'From a@b.example Mon Jan  1 12:34:56 2024\n\nhello\n'), ('crlf', b'one\r\ntwo\r\nthree\r\nfour\r\n\r\nbody\r\n')):
+        yield f'headless-{name}', data
+
+
 def mails():
     for source in (charsets, received, html, texts, encodings, structures,
-                   fields, framing):
+                   fields, framing, headless):
         yield from source()
 
 

@@ -14,13 +14,13 @@
 #include "scoring/rules/candidates_set.h"
 
 const struct hs_set_about hs_sets[HS_SETS] = {
-	[HS_BODY] = { RULE_BODY, HS_EXACT_ONLY, "body", true },
-	[HS_PLAIN_BODY] = { RULE_BODY, HS_OUTLINES_PLAIN, "plain-body", false },
-	[HS_OTHER_BODY] = { RULE_BODY, HS_OUTLINES_OTHER, "other-body", false },
-	[HS_RAWBODY] = { RULE_RAWBODY, HS_ALL, "rawbody", true },
-	[HS_HEADER] = { RULE_HEADER, HS_ALL, "header", true },
-	[HS_URI] = { RULE_URI, HS_ALL, "uri", true },
-	[HS_FULL] = { RULE_FULL, HS_ALL, "full", true },
+	[HS_BODY] = { RULE_BODY, HS_EXACT_ONLY, "body" },
+	[HS_PLAIN_BODY] = { RULE_BODY, HS_OUTLINES_PLAIN, "plain-body" },
+	[HS_OTHER_BODY] = { RULE_BODY, HS_OUTLINES_OTHER, "other-body" },
+	[HS_RAWBODY] = { RULE_RAWBODY, HS_ALL, "rawbody" },
+	[HS_HEADER] = { RULE_HEADER, HS_ALL, "header" },
+	[HS_URI] = { RULE_URI, HS_ALL, "uri" },
+	[HS_FULL] = { RULE_FULL, HS_ALL, "full" },
 };
 
 const char *
@@ -493,7 +493,7 @@ int
 hs_target_scan(const struct hs_target *t, size_t piece, void **scratch,
     const struct hs_texts *texts, hs_candidate_fn *fn, void *context)
 {
-	bool all = texts->joined.len > UINT32_MAX, once = hs_sets[t->set].once;
+	bool all = texts->joined.len > UINT32_MAX;
 	const struct hs_piece *p = &t->pieces[piece];
 	struct hs_thread *x;
 
@@ -507,7 +507,8 @@ hs_target_scan(const struct hs_target *t, size_t piece, void **scratch,
 
 			if (!all && e->blocks != 0)
 				call_users(&p->users, x->list[i],
-				    once ? UINT64_MAX : e->blocks, fn, context);
+				    p->told[x->list[i]].once ? UINT64_MAX :
+							       e->blocks, fn, context);
 			memset(e, 0, sizeof(*e));
 		}
 	}

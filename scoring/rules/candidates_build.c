@@ -29,9 +29,11 @@ builder_done(struct builder *b, size_t count)
 
 /* Compiles all that libhs takes; what it refuses on the way is left out. */
 static int
-compile_database(const struct hs_users *u, enum hs_set set, struct builder *b,
+compile_database(const struct hs_piece *p, struct builder *b,
     hs_database_t **ret_db, struct error *err)
 {
+	const struct hs_users *u = &p->users;
+
 	for (;;) {
 		hs_compile_error_t *e = NULL;
 		unsigned n = 0;
@@ -41,7 +43,7 @@ compile_database(const struct hs_users *u, enum hs_set set, struct builder *b,
 			if (b->texts[i] != NULL) {
 				b->list[n] = b->texts[i];
 				b->flags[n] = HS_PATTERN_FLAGS |
-				    (hs_sets[set].once ? HS_FLAG_SINGLEMATCH : 0);
+				    (p->told[i].once ? HS_FLAG_SINGLEMATCH : 0);
 				b->ids[n++] = (unsigned)i;
 			}
 		if (n == 0) {
@@ -161,7 +163,7 @@ build_piece(struct hs_piece *p, enum hs_set set, struct hs_build *b,
 	for (size_t i = 0; i < u->count; i++)
 		w.texts[i] = hs_text_new(pattern_text(u->patterns[i]),
 		    hs_sets[set].part, &p->told[i]);
-	r = compile_database(u, set, &w, &p->db, err);
+	r = compile_database(p, &w, &p->db, err);
 	if (r == 0)
 		r = add_piece(out, p->db, err);
 	for (size_t i = 0; r == 0 && i < u->count; i++) {
@@ -170,9 +172,6 @@ build_piece(struct hs_piece *p, enum hs_set set, struct hs_build *b,
 		/* libhs may have refused it among the others only */
 		if (told->taken == HS_TAKEN && w.texts[i] == NULL)
 			told->taken = HS_LEFT_OUT;
-		/* of what is told once the ends cannot be counted */
-		if (hs_sets[set].once)
-			told->ends = told->apart = 1;
 		b->left_out += told->taken == HS_LEFT_OUT;
 	}
 out:

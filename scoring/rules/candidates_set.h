@@ -18,7 +18,7 @@ enum {
 
 /* Changes with the layout of the files and with what libhs is told about a
  * pattern: the databases of before are then not used any more. */
-#define HS_FILE_MAGIC "SPSHS010"
+#define HS_FILE_MAGIC "SPSHS011"
 
 struct hs_file_head {
 	char magic[8];
@@ -39,6 +39,9 @@ enum hs_taken {
 /* What a set's database was told of a pattern */
 struct hs_told {
 	unsigned char taken; /* enum hs_taken */
+	/* libhs tells of one match, wherever it is. What is slow to confirm is
+	 * better looked for near all of them. */
+	unsigned char once;
 	unsigned char ends;  /* of matches that a text must have; at least 1 */
 	unsigned char apart; /* these stand so many bytes apart; at least 1 */
 };
@@ -62,9 +65,6 @@ struct hs_set_about {
 	enum rule_kind kind;
 	enum hs_part part;
 	const char *name;
-	/* libhs tells of one match of a pattern, wherever it is. What is slow
-	 * to confirm is better looked for near all of them. */
-	bool once;
 };
 extern const struct hs_set_about hs_sets[HS_SETS];
 

@@ -13,6 +13,7 @@ enum {
 	MAX_EXACT_BYTES = 1024,
 	MAX_OUTLINE_BYTES = 64 * 1024,
 	MAX_TEXT_BYTES = 1024 * 1024,
+	SHORT_BYTES = 8, /* matches that are quickly confirmed, or many */
 };
 
 static bool
@@ -231,15 +232,6 @@ is_alike(struct span pattern, const struct buf *any)
 	return same;
 }
 
-/* The bytes of the shortest match, 1 at least */
-static unsigned
-least_width(const char *text)
-{
-	uint32_t least, most;
-
-	return hs_widths(text, &least, &most) && least > 1 ? least : 1;
-}
-
 /* The first that suits is taken: each says less than the one before. */
 static bool
 outline_text(struct span pattern, unsigned view, struct buf *out,
@@ -252,7 +244,8 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 	};
 
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
-		unsigned ends, apart;
+		uint32_t least = 1, width = UINT32_MAX;
+		unsigned ends;
 		enum outline_result r = outline_make(pattern, view | tries[i],
 		    out, &ends);
 		size_t most = tries[i] & OUTLINE_REPEATS ? MAX_OUTLINE_BYTES :
@@ -263,11 +256,13 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 			return false;
 		if (out->len > most || !takes_whole(out->ptr))
 			continue;
-		/* repeats stand behind each other; of pairs one is in two */
-		apart = tries[i] & OUTLINE_ONCE ? least_width(out->ptr) : 1;
+		hs_widths(out->ptr, &least, &width);
+		told->once = ends == 1 && width <= SHORT_BYTES;
 		told->ends = (unsigned char)(ends < UINT8_MAX ? ends : UINT8_MAX);
-		told->apart = (unsigned char)(apart < UINT8_MAX ? apart :
-								   UINT8_MAX);
+		/* repeats stand behind each other; of pairs one is in two */
+		if ((tries[i] & OUTLINE_ONCE) && least > 1)
+			told->apart = (unsigned char)(least < UINT8_MAX ?
+				least : UINT8_MAX);
 		return true;
 	}
 	return false;
@@ -280,7 +275,7 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 	char *text = NULL;
 	struct buf b, lines;
 
-	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1 };
+	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1, 1 };
 	buf_init(&lines, MAX_TEXT_BYTES);
 	/* libhs reads up to the first NUL */
 	if ((pattern.len > 0 && memchr(pattern.ptr, '\0', pattern.len) != NULL) ||
@@ -297,6 +292,9 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 	if (!exact && part != HS_EXACT_ONLY)
 		ok = outline_text(pattern, part == HS_OUTLINES_PLAIN ?
 			OUTLINE_PLAIN : OUTLINE_BLUR, &b, ret_told, &never);
+	/* these texts are few */
+	if (part == HS_ALL)
+		*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1, 1 };
 	if (part != HS_ALL && exact != (part == HS_EXACT_ONLY))
 		ret_told->taken = HS_ELSEWHERE;
 	else if (ok && (text = strdup(b.ptr)) != NULL)

@@ -67,7 +67,7 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	*c = (struct eval_context){ .rs = rs, .in = in };
 	c->headers = ARENA_ARRAY(in->arena, rs->slot_count, struct header_value);
 	c->results = ARENA_ARRAY(in->arena, n, struct rule_result);
-	c->values = ARENA_ARRAY(in->arena, n, struct expr_value);
+	c->values = arena_bytes(in->arena, n * sizeof(*c->values));
 	c->dead = arena_alloc(in->arena, n);
 	c->due = ARENA_ARRAY(in->arena, rs->order_count[RULE_META] / 64 + 1,
 	    uint64_t);
@@ -88,10 +88,6 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 		UINT32_MAX, 20000);
 	memcpy(c->due, rs->always_due,
 	    (rs->order_count[RULE_META] / 64 + 1) * sizeof(*c->due));
-	for (size_t i = 0; i < n; i++) {
-		c->results[i].offset = NO_OFFSET;
-		c->values[i] = expr_exact(0);
-	}
 	return context_resume(c);
 }
 
@@ -371,6 +367,13 @@ run_eval_rule(struct eval_context *c, const struct rule_def *d)
 	}
 }
 
+/* Only where a rule's count is or may be above 0 its value was set. */
+static bool
+has_value(const struct eval_context *c, uint32_t rule)
+{
+	return c->results[rule].high > 0;
+}
+
 struct run_meta {
 	struct eval_context *c;
 	const struct rule_def *d;
@@ -384,7 +387,7 @@ part_value(void *context, uint32_t index)
 
 	if (part == PART_LOCAL_TESTS_ONLY)
 		return expr_exact((x->c->in->score_set & 1) == 0);
-	return x->c->values[part];
+	return has_value(x->c, part) ? x->c->values[part] : expr_exact(0);
 }
 
 /* The first reason among the parts */

@@ -383,6 +383,31 @@ class Daemon:
         self.remove()
 
 
+FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:")
+
+
+def as_postfix(raw):
+    """(fields, body): folded lines joined with LF, no NUL, body with CRLF"""
+    lines = re.split(rb"\r?\n", raw)
+    if lines and lines[0].startswith((b"From ", b">From ")):
+        lines = lines[1:]
+    fields = []
+    while lines:
+        line = lines[0]
+        if fields and line[:1] in (b" ", b"\t"):
+            fields[-1][1] += b"\n" + line
+        elif FIELD.match(line):
+            name, value = line.split(b":", 1)
+            fields.append([name, value])
+        else:
+            if line == b"":
+                lines = lines[1:]
+            break
+        lines = lines[1:]
+    fields = [(n, v.replace(b"\0", b"")[:60000]) for n, v in fields]
+    return fields, b"\r\n".join(lines)
+
+
 class Tap:
     """The test protocol, as t/tap.h has it for C."""
 

@@ -8,33 +8,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, ".."))
-from milter_peer import Daemon, Tap  # noqa: E402
+from milter_peer import Daemon, Tap, as_postfix  # noqa: E402
 from tap import corpus, skip_all  # noqa: E402
 
 tap = Tap()
-FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:")
-
-
-def as_postfix(raw):
-    """(fields, body): folded lines joined with LF, no NUL, body with CRLF"""
-    lines = re.split(rb"\r?\n", raw)
-    if lines and lines[0].startswith((b"From ", b">From ")):
-        lines = lines[1:]
-    fields = []
-    while lines:
-        line = lines[0]
-        if fields and line[:1] in (b" ", b"\t"):
-            fields[-1][1] += b"\n" + line
-        elif FIELD.match(line):
-            name, value = line.split(b":", 1)
-            fields.append([name, value])
-        else:
-            if line == b"":
-                lines = lines[1:]
-            break
-        lines = lines[1:]
-    fields = [(n, v.replace(b"\0", b"")[:60000]) for n, v in fields]
-    return fields, b"\r\n".join(lines)
 
 
 def main():

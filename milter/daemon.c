@@ -290,6 +290,8 @@ reload(struct life *l, struct error *err)
 	error_set(err, 0, "out of memory");
 	pthread_mutex_lock(&l->reloading);
 	tell_systemd_reloading();
+	/* what mail needed for a moment need not lie beside two rulesets */
+	malloc_trim(0);
 	if (a != NULL) {
 		diags_init(&diags, a);
 		r = snapshot_load(&l->options->load, l->server.current, &diags,
@@ -305,10 +307,10 @@ reload(struct life *l, struct error *err)
 		allowfeed_set(l->server.allowfeed, fresh);
 		report_loaded(fresh, &diags);
 		server_swap(&l->server, fresh);
-		malloc_trim(0);
 		log_write(LOG_NOTICE, "reloaded");
 	}
 	arena_free(a);
+	malloc_trim(0);
 	notify_send("READY=1");
 	pthread_mutex_unlock(&l->reloading);
 	return r;

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "scoring/message/body.h"
 #include "scoring/message/message.h"
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 /*
  * Address fields of real mail break RFC 5322 in so many ways that a strict
@@ -18,7 +18,7 @@
 #define PHRASE "(?:" QUOTED "|[^\",;<]++)+"
 #define COMMENT_BODY "(?:[^()\\\\]++|\\\\.)*+"
 
-static struct pattern item = {
+static struct regex item = {
 	"^\\s*(?:"
 	"(?:(" PHRASE ")\\s*)?"			      /* 1: name */
 	"<\\s*([^>\\@]*\\S+|\\s*)\\s*>"		      /* 2: in brackets */
@@ -27,10 +27,10 @@ static struct pattern item = {
 	"|(" PHRASE "))"			      /* 4: only a name */
 	"(?:\\s*\\((" COMMENT_BODY ")\\))?"	      /* 5: comment behind */
 	"\\s*(?:[,;]|\\z)",
-	PATTERN_ICASE, NULL };
-static struct pattern mailbox = { "^" MAILBOX "$", PATTERN_ICASE, NULL };
-static struct pattern bracketed = { "<(" MAILBOX ")>", PATTERN_ICASE, NULL };
-static struct pattern group_head = {
+	REGEX_ICASE, NULL };
+static struct regex mailbox = { "^" MAILBOX "$", REGEX_ICASE, NULL };
+static struct regex bracketed = { "<(" MAILBOX ")>", REGEX_ICASE, NULL };
+static struct regex group_head = {
 	"^[^\"()<>]+:\\s*(.*?)\\s*(?:;.*)?$", 0, NULL };
 
 /* Most addresses taken from one field: more is no address field. */
@@ -104,7 +104,7 @@ item_read(struct arena *a, const struct span g[6], struct address *out)
 		addr = strip(a, addr, false);
 		if (addr.ptr == NULL)
 			return -ENOMEM;
-		if (!pattern_match(&mailbox, addr, 0, NULL, 0))
+		if (!regex_match(&mailbox, addr, 0, NULL, 0))
 			addr.ptr = NULL;
 	}
 	if (addr.ptr != NULL && !addr_is_sane(addr))
@@ -114,7 +114,7 @@ item_read(struct arena *a, const struct span g[6], struct address *out)
 		if (phrase.ptr == NULL)
 			return -ENOMEM;
 		if (addr.ptr == NULL && addr_is_sane(phrase) &&
-		    pattern_match(&mailbox, phrase, 0, NULL, 0)) {
+		    regex_match(&mailbox, phrase, 0, NULL, 0)) {
 			struct address as_addr;
 
 			/* a quoted address is one, too */
@@ -186,12 +186,12 @@ address_parse_all(struct arena *a, struct span value,
 	}
 	s = span_of(copy, n);
 	if (memchr(s.ptr, ':', s.len) != NULL &&
-	    pattern_match(&group_head, s, 0, g, 2))
+	    regex_match(&group_head, s, 0, g, 2))
 		s = g[1];
 	if (ascii_is_blank(s))
 		return 0;
 	while (s.len > 0 && l.count < MAX_ADDRESSES &&
-	    pattern_match(&item, s, 0, g, 6)) {
+	    regex_match(&item, s, 0, g, 6)) {
 		struct address *out = list_add(&l, a);
 
 		if (out == NULL || item_read(a, g, out) != 0)
@@ -202,7 +202,7 @@ address_parse_all(struct arena *a, struct span value,
 	}
 	for (size_t from = 0; s.len > 0 && l.count < MAX_ADDRESSES &&
 	     memchr(s.ptr, '@', s.len) != NULL &&
-	     pattern_match(&bracketed, s, from, g, 2);
+	     regex_match(&bracketed, s, from, g, 2);
 	     from = (size_t)(g[0].ptr + g[0].len - s.ptr)) {
 		struct address *out;
 

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/escape.h"
 #include "scoring/message/charset.h"
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 static const char REPLACEMENT[] = "\xEF\xBF\xBD";
 
@@ -256,7 +256,7 @@ static const struct {
 };
 
 static struct {
-	struct pattern mail;
+	struct regex mail;
 	const char *iconv;
 } name_forms[] = {
 #define FORM(text, name) { { text, 0, NULL }, name }
@@ -305,7 +305,7 @@ iconv_name(const char *n, char out[32])
 		if (strcmp(n, exact_names[i].mail) == 0)
 			return exact_names[i].iconv;
 	for (size_t i = 0; i < sizeof(name_forms) / sizeof(name_forms[0]); i++) {
-		if (!pattern_match(&name_forms[i].mail, span_cstr(n), 0, g, 2))
+		if (!regex_match(&name_forms[i].mail, span_cstr(n), 0, g, 2))
 			continue;
 		if (strstr(name_forms[i].iconv, "%s") == NULL)
 			return name_forms[i].iconv;

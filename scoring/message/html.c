@@ -10,7 +10,7 @@
 #include "scoring/message/charset.h"
 #include "scoring/message/html_parse.h"
 #include "scoring/message/html_state.h"
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 struct wtext
 wtext_new(void)
@@ -119,10 +119,10 @@ display(struct html_state *h, struct span s, bool whitespace, bool hidden,
 
 #define WORDY "([^\\s\\x21-\\x2f\\x3a-\\x40\\x5b-\\x60\\x7b-\\x7e]{1,7})"
 /* [0] for bytes, [1] for characters */
-static struct pattern word_ends[] = { { "\\b" WORDY "\\z", 0, NULL },
-	{ "\\b" WORDY "\\z", PATTERN_UTF, NULL } };
-static struct pattern word_begins[] = { { "^" WORDY "\\b", 0, NULL },
-	{ "^" WORDY "\\b", PATTERN_UTF, NULL } };
+static struct regex word_ends[] = { { "\\b" WORDY "\\z", 0, NULL },
+	{ "\\b" WORDY "\\z", REGEX_UTF, NULL } };
+static struct regex word_begins[] = { { "^" WORDY "\\b", 0, NULL },
+	{ "^" WORDY "\\b", REGEX_UTF, NULL } };
 
 static size_t
 count_chars(struct span s)
@@ -161,11 +161,11 @@ note_split_words(struct html_state *h, struct span s, bool wide)
 	right.len = n;
 	/* text that is not wide holds one byte of two for U+0080..U+00FF: too
 	 * rare to matter for a count */
-	if (!pattern_match(&word_ends[h->last_wide], left, 0, g, 2) ||
+	if (!regex_match(&word_ends[h->last_wide], left, 0, g, 2) ||
 	    (g[1].ptr == left.ptr && t > end - h->last_len))
 		return;
 	n = h->last_wide ? count_chars(g[1]) : g[1].len;
-	if (!pattern_match(&word_begins[wide], right, 0, g, 2))
+	if (!regex_match(&word_begins[wide], right, 0, g, 2))
 		return;
 	h->backhair |= (uint64_t)1 << ((n - 1) * 7 +
 	    (wide ? count_chars(g[1]) : g[1].len) - 1);

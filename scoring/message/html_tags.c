@@ -8,7 +8,7 @@
 #include "scoring/message/charset.h"
 #include "scoring/message/html_state.h"
 #include "scoring/message/html_uri.h"
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 static const struct known_tag {
 	const char *name; /* sorted */
@@ -476,8 +476,8 @@ without_bom(struct arena *a, struct span v)
 	return span_of(out, n);
 }
 
-static struct pattern refresh = { "^.*\\burl\\s*=\\s*", PATTERN_ICASE, NULL };
-static struct pattern refresh_end = { "\\s*;", 0, NULL };
+static struct regex refresh = { "^.*\\burl\\s*=\\s*", REGEX_ICASE, NULL };
+static struct regex refresh_end = { "\\s*;", 0, NULL };
 
 static bool
 contains(struct span s, const char *word)
@@ -501,10 +501,10 @@ push_meta(struct html_state *h, const struct html_tag_entry *e,
 
 	if (equiv == NULL || content == NULL ||
 	    !contains(equiv->value, "refresh") ||
-	    !pattern_match(&refresh, content->value, 0, g, 1))
+	    !regex_match(&refresh, content->value, 0, g, 1))
 		return true;
 	uri = span_from(content->value, g[0].len);
-	if (pattern_match(&refresh_end, uri, 0, g, 1))
+	if (regex_match(&refresh_end, uri, 0, g, 1))
 		uri.len = (size_t)(g[0].ptr - uri.ptr);
 	return push_link(h, e, uri, wide);
 }
@@ -573,9 +573,9 @@ push_links(struct html_state *h, const struct html_tag_entry *e,
 	}
 }
 
-static struct pattern good_face = {
+static struct regex good_face = {
 	"^\\s*[\"'.]?[a-z ][a-z -]*[a-z]\\d?[\"']?"
-	"(?:,\\s*[\"']?[a-z][a-z -]*[a-z]\\d?[\"']?)*;?$", PATTERN_ICASE, NULL };
+	"(?:,\\s*[\"']?[a-z][a-z -]*[a-z]\\d?[\"']?)*;?$", REGEX_ICASE, NULL };
 
 /* "120" or "50%" of a screen; 200 when it cannot be told */
 static double
@@ -618,7 +618,7 @@ html_on_start(struct html_state *h, const struct html_tag_entry *e,
 		return false;
 	if (e->styled == STYLED_FONT &&
 	    (x = attr_find(attrs, "face", &wide)) != NULL &&
-	    !pattern_match(&good_face, x->value, 0, NULL, 0))
+	    !regex_match(&good_face, x->value, 0, NULL, 0))
 		html_set(h->out, HTML_FONT_FACE_BAD, 1);
 	if (e->uri == URI_IMG) {
 		if (h->anchor_open && html_is_open(h->a))

@@ -15,33 +15,33 @@ struct rcvd {
 
 /* Patterns apply to the whole field, "from " included, unless a name says
  * otherwise */
-static struct pattern is_from = { "^\\(?from ", PATTERN_ICASE, NULL };
-static struct pattern local_for = { "\\bwith local for\\b", 0, NULL };
-static struct pattern bare = { "^from (\\S+) by [^\\s;]+ ?;", PATTERN_ICASE,
+static struct regex is_from = { "^\\(?from ", REGEX_ICASE, NULL };
+static struct regex local_for = { "\\bwith local for\\b", 0, NULL };
+static struct regex bare = { "^from (\\S+) by [^\\s;]+ ?;", REGEX_ICASE,
 	NULL };
-static struct pattern bracketed_ip = { "^\\[[\\d.]+\\]$", 0, NULL };
-static struct pattern date = { "[\\s;]+(?:(?:Mon|T(?:ue|hu)|Wed|Fri|"
+static struct regex bracketed_ip = { "^\\[[\\d.]+\\]$", 0, NULL };
+static struct regex date = { "[\\s;]+(?:(?:Mon|T(?:ue|hu)|Wed|Fri|"
 	"S(?:at|un)), )?\\d+ " MONTH " \\d+ \\d+:\\d+(?::\\d+)? \\S+$", 0, NULL };
-static struct pattern id_of = { " id <?([^\\s<>;]{3,})", 0, NULL };
-static struct pattern helo_is = { "\\bhelo=(" HELO_CHARS "+)(?!" HELO_CHARS ")",
+static struct regex id_of = { " id <?([^\\s<>;]{3,})", 0, NULL };
+static struct regex helo_is = { "\\bhelo=(" HELO_CHARS "+)(?!" HELO_CHARS ")",
 	0, NULL };
-static struct pattern helo_word = { "\\b(?:HELO|EHLO) (" HELO_CHARS "+)(?!"
+static struct regex helo_word = { "\\b(?:HELO|EHLO) (" HELO_CHARS "+)(?!"
 	HELO_CHARS ")", 0, NULL };
-static struct pattern by_of = { " by (\\S+)(?:[^-A-Za-z0-9;.]|$)", 0, NULL };
-static struct pattern with_of = { " with (?:local-)?([A-Za-z0-9]+)", 0, NULL };
-static struct pattern sender_of = {
+static struct regex by_of = { " by (\\S+)(?:[^-A-Za-z0-9;.]|$)", 0, NULL };
+static struct regex with_of = { " with (?:local-)?([A-Za-z0-9]+)", 0, NULL };
+static struct regex sender_of = {
 	"(?:return-path:? |envelope-(?:sender|from)[ =])(\\S+)\\b",
-	PATTERN_ICASE, NULL };
+	REGEX_ICASE, NULL };
 
 /* How an authenticated submission shows; the text becomes auth=. "$1" is
  * the first group. */
 static struct {
 	const char *need, *need2;
-	struct pattern form;
+	struct regex form;
 	const char *auth;
 } auth_forms[] = {
 	{ " by ", " with ", { " with ((?:ES|L|UTF8S|UTF8L)MTPS?A|ASMTP|HTTP[SU]?)"
-	    "(?: |;|$)", PATTERN_ICASE, NULL }, "$1" },
+	    "(?: |;|$)", REGEX_ICASE, NULL }, "$1" },
 	{ " by mx.google.com with ESMTPS id ", "(version=", {
 	    "(?=.* by mx\\.google\\.com with ESMTPS id [a-z0-9]{1,4}sm[0-9]{2,9}"
 	    "[a-z]{3}\\.[0-9]{1,3}\\.[0-9]{4}\\.(?:[0-6][0-9]\\.){4}[0-6][0-9])"
@@ -67,14 +67,14 @@ static struct {
 	{ " with Microsoft Exchange Server HTTP-DAV", NULL, {
 	    " with Microsoft Exchange Server HTTP-DAV\\b", 0, NULL },
 	    "HTTP-DAV" },
-	{ " by ", "(via ", { " \\(via (HTTP.?)\\)(?: |;|$)", PATTERN_ICASE, NULL },
+	{ " by ", "(via ", { " \\(via (HTTP.?)\\)(?: |;|$)", REGEX_ICASE, NULL },
 	    "$1" },
 };
 
 /* Which software wrote it, tried in this order */
 static struct {
 	const char *need;
-	struct pattern form; /* behind "from " */
+	struct regex form; /* behind "from " */
 	enum rcvd_group group;
 } groups[] = {
 	{ " SMTPSVC", { " SMTPSVC", 0, NULL }, RCVD_SMTPSVC },
@@ -90,24 +90,24 @@ static struct {
 	{ " (Lotus Domino ", { " \\(Lotus", 0, NULL }, RCVD_DOMINO },
 };
 
-static struct pattern exim_ip = { " \\[(" RCVD_IP ")(?:\\.\\d+)?\\] ", 0, NULL };
-static struct pattern exim_helo = { " \\((\\S+)\\) ", 0, NULL };
-static struct pattern exim_by = { "by (\\S+) ", 0, NULL };
-static struct pattern first_word = { "^(\\S+) ", 0, NULL };
-static struct pattern sub_helo = { "helo=(\\S+)", 0, NULL };
-static struct pattern sub_ident = { "ident=(\\S*)", 0, NULL };
-static struct pattern qmail_ldap = { " by \\S+ \\(qmail-\\S+\\) with ", 0, NULL };
-static struct pattern guess_helo = { "^(\\S+)[^-A-Za-z0-9.]", 0, NULL };
-static struct pattern any_ip = { "\\[(" RCVD_IP ")\\]", 0, NULL };
+static struct regex exim_ip = { " \\[(" RCVD_IP ")(?:\\.\\d+)?\\] ", 0, NULL };
+static struct regex exim_helo = { " \\((\\S+)\\) ", 0, NULL };
+static struct regex exim_by = { "by (\\S+) ", 0, NULL };
+static struct regex first_word = { "^(\\S+) ", 0, NULL };
+static struct regex sub_helo = { "helo=(\\S+)", 0, NULL };
+static struct regex sub_ident = { "ident=(\\S*)", 0, NULL };
+static struct regex qmail_ldap = { " by \\S+ \\(qmail-\\S+\\) with ", 0, NULL };
+static struct regex guess_helo = { "^(\\S+)[^-A-Za-z0-9.]", 0, NULL };
+static struct regex any_ip = { "\\[(" RCVD_IP ")\\]", 0, NULL };
 /* behind "FROM " */
-static struct pattern simta = { "^(\\S+) \\((\\S+) \\[(" RCVD_IP ")\\]\\) BY "
+static struct regex simta = { "^(\\S+) \\((\\S+) \\[(" RCVD_IP ")\\]\\) BY "
 	"(\\S+) (?:\\([^)]+\\) WITH SMTP )?ID <?(\\S+?)>?(?: FOR <[^>]+>)?$", 0,
 	NULL };
 /* behind "(from " */
-static struct pattern navgw = { "^(\\S*) \\[(" RCVD_IP ")\\]\\) by (\\S+) "
+static struct regex navgw = { "^(\\S*) \\[(" RCVD_IP ")\\]\\) by (\\S+) "
 	"\\(NAVGW .*?\\) with ", 0, NULL };
-static struct pattern submit = { "^\\S+@localhost\\) by \\S+ ", 0, NULL };
-static struct pattern jqueue = { "^[^\\s@]+@[^)]+\\) by \\S+\\(jqueuemail\\) id "
+static struct regex submit = { "^\\S+@localhost\\) by \\S+ ", 0, NULL };
+static struct regex jqueue = { "^[^\\s@]+@[^)]+\\) by \\S+\\(jqueuemail\\) id "
 	"[^\\s;]+", 0, NULL };
 
 static bool
@@ -171,7 +171,7 @@ find_auth(struct arena *a, struct span s, struct rcvd *r)
 		if (!contains(s, auth_forms[i].need) ||
 		    (auth_forms[i].need2 != NULL &&
 		    !contains(s, auth_forms[i].need2)) ||
-		    !pattern_match(&auth_forms[i].form, s, 0, g, 3))
+		    !regex_match(&auth_forms[i].form, s, 0, g, 3))
 			continue;
 		out = arena_bytes(a, strlen(t) + g[1].len + g[2].len + 1);
 		if (out == NULL)
@@ -211,9 +211,9 @@ take_sub(struct span sub, struct rcvd *r)
 {
 	struct span g[2];
 
-	if (pattern_match(&sub_helo, sub, 0, g, 2))
+	if (regex_match(&sub_helo, sub, 0, g, 2))
 		r->helo = g[1];
-	if (pattern_match(&sub_ident, sub, 0, g, 2))
+	if (regex_match(&sub_ident, sub, 0, g, 2))
 		r->ident = g[1];
 }
 
@@ -272,13 +272,13 @@ take_group(char what, struct span g, struct rcvd *r)
 static bool
 form_match(struct rcvd_form *f, struct span s, struct rcvd *r)
 {
-	struct span g[PATTERN_MAX_GROUPS];
+	struct span g[REGEX_MAX_GROUPS];
 	size_t n = strlen(f->map);
 
 	if ((f->need != NULL && !contains(s, f->need)) ||
 	    ((f->flags & RCVD_NOT_QMAIL) && contains(s, "(qmail-") &&
-	    pattern_match(&qmail_ldap, s, 0, NULL, 0)) ||
-	    !pattern_match(&f->form, s, 0, g, n + 1))
+	    regex_match(&qmail_ldap, s, 0, NULL, 0)) ||
+	    !regex_match(&f->form, s, 0, g, n + 1))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (f->map[i] == 'i' && !ip_is_good(g[i + 1]))
@@ -322,13 +322,13 @@ exim_pieces(struct span s, struct rcvd *r)
 {
 	struct span g[2];
 
-	if (pattern_match(&first_word, s, 0, g, 2))
+	if (regex_match(&first_word, s, 0, g, 2))
 		r->rdns = g[1];
-	if (pattern_match(&exim_helo, s, 0, g, 2))
+	if (regex_match(&exim_helo, s, 0, g, 2))
 		r->helo = g[1];
-	if (pattern_match(&exim_ip, s, 0, g, 2) && ip_is_good(g[1]))
+	if (regex_match(&exim_ip, s, 0, g, 2) && ip_is_good(g[1]))
 		r->ip = g[1];
-	if (pattern_match(&exim_by, s, 0, g, 2)) {
+	if (regex_match(&exim_by, s, 0, g, 2)) {
 		r->by = g[1];
 		return r->ip.len != 0;
 	}
@@ -343,13 +343,13 @@ match_from(struct span s, struct rcvd *r)
 	struct span g[2];
 	size_t i = 0;
 
-	if (pattern_match(&sender_of, s, 0, g, 2)) {
+	if (regex_match(&sender_of, s, 0, g, 2)) {
 		r->envfrom = g[1];
 		r->has_envfrom = true;
 	}
 	for (size_t k = 0; k < sizeof(groups) / sizeof(groups[0]); k++)
 		if (contains(s, groups[k].need) &&
-		    pattern_match(&groups[k].form, s, 0, NULL, 0)) {
+		    regex_match(&groups[k].form, s, 0, NULL, 0)) {
 			group = groups[k].group;
 			break;
 		}
@@ -364,7 +364,7 @@ match_from(struct span s, struct rcvd *r)
 		    exim_pieces(s, r))
 			return KNOWN;
 	}
-	if (r->helo.len == 0 && pattern_match(&guess_helo, s, 0, g, 2))
+	if (r->helo.len == 0 && regex_match(&guess_helo, s, 0, g, 2))
 		r->helo = g[1];
 	return UNKNOWN;
 }
@@ -380,7 +380,7 @@ match_line(struct span s, struct rcvd *r)
 		s = span_from(s, 5);
 	} else if (s.len >= 5 && memcmp(s.ptr, "FROM ", 5) == 0) {
 		s = span_from(s, 5);
-		if (pattern_match(&simta, s, 0, g, 6) && ip_is_good(g[3])) {
+		if (regex_match(&simta, s, 0, g, 6) && ip_is_good(g[3])) {
 			r->helo = g[1];
 			r->rdns = span_is(g[2], "unverified") ? SPAN_LIT("") : g[2];
 			r->ip = g[3];
@@ -391,19 +391,19 @@ match_line(struct span s, struct rcvd *r)
 		}
 	} else if (s.len >= 6 && memcmp(s.ptr, "(from ", 6) == 0) {
 		s = span_from(s, 6);
-		if (pattern_match(&navgw, s, 0, g, 4) && ip_is_good(g[2])) {
+		if (regex_match(&navgw, s, 0, g, 4) && ip_is_good(g[2])) {
 			r->helo = g[1];
 			r->ip = g[2];
 			r->by = g[3];
 			return KNOWN;
 		}
-		if (pattern_match(&submit, s, 0, NULL, 0) ||
-		    pattern_match(&jqueue, s, 0, NULL, 0))
+		if (regex_match(&submit, s, 0, NULL, 0) ||
+		    regex_match(&jqueue, s, 0, NULL, 0))
 			return IGNORED;
 	}
 	if (o != UNKNOWN)
 		return o;
-	if (r->ip.len == 0 && pattern_match(&any_ip, s, 0, g, 2) &&
+	if (r->ip.len == 0 && regex_match(&any_ip, s, 0, g, 2) &&
 	    ip_is_good(g[1]))
 		r->ip = g[1];
 	return r->ip.len != 0 && r->by.len != 0 ? KNOWN : UNKNOWN;
@@ -530,25 +530,25 @@ received_parse(struct arena *a, struct span unfolded,
 	ret_hop->field_index = SIZE_MAX;
 	if (s.ptr == NULL)
 		return -ENOMEM;
-	if (!pattern_match(&is_from, s, 0, NULL, 0) ||
+	if (!regex_match(&is_from, s, 0, NULL, 0) ||
 	    (contains(s, "with local for") &&
-	    pattern_match(&local_for, s, 0, NULL, 0)) ||
-	    (pattern_match(&bare, s, 0, g, 2) &&
-	    !pattern_match(&bracketed_ip, g[1], 0, NULL, 0))) {
+	    regex_match(&local_for, s, 0, NULL, 0)) ||
+	    (regex_match(&bare, s, 0, g, 2) &&
+	    !regex_match(&bracketed_ip, g[1], 0, NULL, 0))) {
 		ret_hop->parsed = ret_hop->ignored = true;
 		return 0;
 	}
-	if (pattern_match(&date, s, 0, g, 1))
+	if (regex_match(&date, s, 0, g, 1))
 		s.len = (size_t)(g[0].ptr - s.ptr);
 	s = insert_space(s);
-	if (pattern_match(&id_of, s, 0, g, 2))
+	if (regex_match(&id_of, s, 0, g, 2))
 		r.id = g[1];
-	if ((contains(s, "helo=") && pattern_match(&helo_is, s, 0, g, 2)) ||
-	    (contains(s, "LO ") && pattern_match(&helo_word, s, 0, g, 2)))
+	if ((contains(s, "helo=") && regex_match(&helo_is, s, 0, g, 2)) ||
+	    (contains(s, "LO ") && regex_match(&helo_word, s, 0, g, 2)))
 		r.helo = g[1];
-	if (pattern_match(&by_of, s, 0, g, 2))
+	if (regex_match(&by_of, s, 0, g, 2))
 		r.by = g[1];
-	if (contains(s, " with ") && pattern_match(&with_of, s, 0, g, 2)) {
+	if (contains(s, " with ") && regex_match(&with_of, s, 0, g, 2)) {
 		ret_hop->with = clean(a, g[1]);
 		if (ret_hop->with == NULL)
 			return -ENOMEM;

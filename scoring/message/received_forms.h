@@ -5,7 +5,7 @@
 #ifndef SCORING_MESSAGE_RECEIVED_FORMS_H
 #define SCORING_MESSAGE_RECEIVED_FORMS_H
 
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 /* An address in any text form; what looks like IPv6 is checked by parsing. */
 #define RCVD_OCTET "(?:1\\d\\d|2[0-4]\\d|25[0-5]|[1-9]?\\d)"
@@ -55,7 +55,7 @@ enum rcvd_flag {
 struct rcvd_form {
 	enum rcvd_group group;
 	const char *need;    /* text without which the row cannot match */
-	struct pattern form; /* behind "from " */
+	struct regex form; /* behind "from " */
 	const char *map;
 	unsigned flags;	     /* enum rcvd_flag */
 };

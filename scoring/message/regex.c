@@ -3,7 +3,7 @@
 #include <pcre2.h>
 #include <pthread.h>
 
-#include "scoring/message/pattern.h"
+#include "scoring/message/regex.h"
 
 enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 2000, HEAP_LIMIT_KB = 4096 };
 
@@ -22,13 +22,13 @@ context_new(void)
 }
 
 static pcre2_code *
-code_of(struct pattern *p)
+code_of(struct regex *p)
 {
 	pcre2_code *code = __atomic_load_n(&p->code, __ATOMIC_ACQUIRE);
 	void *other = NULL;
 	uint32_t options = PCRE2_DOLLAR_ENDONLY |
-	    ((p->flags & PATTERN_ICASE) ? PCRE2_CASELESS : 0) |
-	    ((p->flags & PATTERN_UTF) ? PCRE2_UTF | PCRE2_UCP : 0);
+	    ((p->flags & REGEX_ICASE) ? PCRE2_CASELESS : 0) |
+	    ((p->flags & REGEX_UTF) ? PCRE2_UTF | PCRE2_UCP : 0);
 	int err;
 	PCRE2_SIZE at;
 
@@ -63,7 +63,7 @@ data_take(void)
 	    __ATOMIC_ACQUIRE);
 
 	return data != NULL ? data
-	    : pcre2_match_data_create(PATTERN_MAX_GROUPS, NULL);
+	    : pcre2_match_data_create(REGEX_MAX_GROUPS, NULL);
 }
 
 static void
@@ -75,14 +75,14 @@ data_return(pcre2_match_data *data)
 }
 
 bool
-pattern_match(struct pattern *p, struct span s, size_t from,
+regex_match(struct regex *p, struct span s, size_t from,
     struct span *groups, size_t count)
 {
 	pcre2_code *code = code_of(p);
 	pcre2_match_data *data;
 	int rc;
 
-	assert(count <= PATTERN_MAX_GROUPS);
+	assert(count <= REGEX_MAX_GROUPS);
 	if (code == NULL || from > s.len)
 		return false;
 	data = data_take();

@@ -304,31 +304,37 @@ eval_pattern(struct eval_loader *el, struct span text, bool delimiters,
 	return r == 0 ? p : NULL;
 }
 
+static void
+complain(struct loader *l, enum diag_level level, const char *file,
+    unsigned line, const char *fmt, va_list ap)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	diag_add(l->diags, level, file, line, "%s", text);
+}
+
 void
 eval_error(struct eval_loader *el, const char *file, unsigned line,
     const char *fmt, ...)
 {
-	char text[512];
 	va_list ap;
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	el->loader->failed_call = true;
-	diag_add(el->loader->diags, DIAG_ERROR, file, line, "%s", text);
+	va_start(ap, fmt);
+	complain(el->loader, DIAG_ERROR, file, line, fmt, ap);
+	va_end(ap);
 }
 
 void
 eval_warning(struct eval_loader *el, const char *file, unsigned line,
     const char *fmt, ...)
 {
-	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	complain(el->loader, DIAG_WARNING, file, line, fmt, ap);
 	va_end(ap);
-	diag_add(el->loader->diags, DIAG_WARNING, file, line, "%s", text);
 }
 
 void

@@ -4,10 +4,8 @@
  */
 #include <stdio.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "scoring/rules/outline.h"
+#include "t/rules/outline_check.h"
 #include "t/tap.h"
 
 static const struct {
@@ -50,6 +48,8 @@ static const struct {
 	{ "(?:x?(?:y?z){2}w){5}", OUTLINE_PAIR, OUTLINE_MADE,
 	    "(?:(?:y?z){2}w)(?:x?(?:y?z){2})" },
 	{ "(?:xw){5}", OUTLINE_PAIR | OUTLINE_ONCE, OUTLINE_MADE, "(?:xw)" },
+	{ "(?:x|\\xe9w){5}", OUTLINE_PAIR | OUTLINE_ONCE | OUTLINE_PLAIN,
+	    OUTLINE_MADE, "(?:x)" },
 	{ "(a)\\1", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
 	{ "a(?i)b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
 	{ "(?x)a b", OUTLINE_PLAIN, OUTLINE_UNCLEAR, NULL },
@@ -75,6 +75,12 @@ static const char *const patterns[] = {
 	"(?:(?:an?\\s)?(?:apple\\s){1,2}){2}",
 };
 
+/* repeats that take nothing of a text all end in one place */
+static const char *const empty_repeats[] = {
+	"(?:x?){5}", "(?:\\b){2}", "(?:^|x){3}", "(?:(?=x)y*){2}", "(?:){2}",
+	"(?:(?:x|\\B)(?:y|)){4}", "(?:x{0,3}$){2}",
+};
+
 static const char *const texts[] = {
 	"apple", "APPLE", "an 4pple", "my red apple, plum: red pear trees ",
 	"\xc3\xa4ppl\xc3\xa4 \xc3\xa4pple", "\xe4pple, \xc4PPLE", "&#97;pple, p",
@@ -82,52 +88,6 @@ static const char *const texts[] = {
 	"app|e", "apple,pear,plum", "an apple apple apple ", "my apple my plum",
 	"appple\nx", "", "apples: plu, pear  apple ",
 };
-
-static pcre2_code *
-compile(const char *text)
-{
-	PCRE2_SIZE at;
-	int number;
-
-	return pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, &number,
-	    &at, NULL);
-}
-
-static bool
-matches(const pcre2_code *code, const char *text)
-{
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	int r = pcre2_match(code, (PCRE2_SPTR)text, strlen(text), 0, 0, data,
-	    NULL);
-
-	pcre2_match_data_free(data);
-	return r >= 0;
-}
-
-/* At how many places matches end, all of them */
-static unsigned
-count_ends(const pcre2_code *code, const char *text)
-{
-	pcre2_match_data *data = pcre2_match_data_create(64, NULL);
-	bool seen[256] = { false };
-	int space[2000];
-	unsigned n = 0;
-
-	for (size_t i = 0; i <= strlen(text); i++) {
-		int r = pcre2_dfa_match(code, (PCRE2_SPTR)text, strlen(text), i,
-		    PCRE2_ANCHORED, data, NULL, space, 2000);
-
-		for (int k = 0; k < r; k++) {
-			size_t end = pcre2_get_ovector_pointer(data)[2 * k + 1];
-
-			n += end < sizeof(seen) && !seen[end];
-			if (end < sizeof(seen))
-				seen[end] = true;
-		}
-	}
-	pcre2_match_data_free(data);
-	return n;
-}
 
 /* Every pattern under every mode over every text */
 static void
@@ -142,9 +102,9 @@ test_superset(void)
 		for (unsigned modes = 0; modes < 128; modes++) {
 			enum outline_result r = outline_make(
 			    span_cstr(patterns[i]), modes, &b, &ends);
-			pcre2_code *whole = compile(patterns[i]), *outline;
+			pcre2_code *whole = check_compile(span_cstr(patterns[i]));
+			pcre2_code *outline = check_compile(buf_span(&b));
 
-			outline = compile(b.ptr);
 			if (r != OUTLINE_MADE || whole == NULL || outline == NULL) {
 				tap_ok(false, "pattern %zu, modes %u: %s", i,
 				    modes, b.ptr);
@@ -156,10 +116,11 @@ test_superset(void)
 				    !outline_text_plain(span_cstr(texts[k])))
 					continue;
 				checks++;
-				if (!matches(whole, texts[k]))
+				if (check_matches(whole, span_cstr(texts[k])) != 1)
 					continue;
 				hits++;
-				if (count_ends(outline, texts[k]) >= ends)
+				if (check_ends(outline, span_cstr(texts[k])) >=
+				    (int)ends)
 					continue;
 				lost++;
 				printf("# %s (modes %u) misses \"%s\" (%u ends)\n",
@@ -192,6 +153,13 @@ main(void)
 			tap_is_int(ends, cases[i].modes & OUTLINE_ONCE ? 5 : 4,
 			    "places where matches end");
 	}
+	for (size_t i = 0; i < sizeof(empty_repeats) / sizeof(empty_repeats[0]);
+	     i++)
+		for (unsigned mode = OUTLINE_PAIR; mode <= OUTLINE_ONCE;
+		     mode *= 2) {
+			outline_make(span_cstr(empty_repeats[i]), mode, &b, &ends);
+			tap_is_int(ends, 1, empty_repeats[i]);
+		}
 	buf_done(&b);
 	tap_ok(outline_text_plain(SPAN_LIT("a & #b")), "plain text");
 	tap_ok(outline_text_plain((struct span){ NULL, 0 }), "no text is plain");

@@ -24,6 +24,7 @@ struct reader {
 	/* the outline is about to end: at this depth a few bytes are enough */
 	unsigned tail;
 	unsigned ends; /* see outline_make() */
+	bool consumes; /* what was read last takes a byte of the text, or more */
 	bool unclear; /* a construct whose parts are not looked at */
 };
 
@@ -303,6 +304,8 @@ read_group(struct reader *r)
 	if (peek(r, 0) != ')')
 		r->unclear = true;
 	copy(r, 1);
+	if (look)
+		r->consumes = false;
 	if (!possible || look) {
 		cut_back(r, start);
 		return negative || (look && possible);
@@ -337,6 +340,8 @@ read_atom(struct reader *r)
 {
 	int c = peek(r, 0);
 
+	r->consumes = c != '^' && c != '$' &&
+	    (c != '\\' || memchr("bBAzZG", peek(r, 1), 6) == NULL);
 	if (c == '[')
 		return read_class(r);
 	if (c == '(')
@@ -434,6 +439,8 @@ read_piece(struct reader *r, bool *ret_optional)
 		if (tail)
 			r->tail = r->nest;
 	}
+	if (n > 0 && least == 0)
+		r->consumes = false;
 	nothing = !there || r->out->len == start ||
 	    (lead && n > 0 && least == 0);
 	write_quantifier(r, start, n, least, most);
@@ -449,7 +456,7 @@ read_piece(struct reader *r, bool *ret_optional)
 static bool
 read_sequence(struct reader *r)
 {
-	bool possible = true, over = false;
+	bool possible = true, over = false, consumes = false;
 	bool tail = r->tail != 0 && r->tail == r->nest;
 	size_t needed = r->out->len, pieces = 0;
 
@@ -459,6 +466,7 @@ read_sequence(struct reader *r)
 
 		if (!read_piece(r, &optional))
 			possible = false;
+		consumes = consumes || r->consumes;
 		if (over)
 			cut_back(r, start);
 		else if (tail && !optional) {
@@ -468,6 +476,7 @@ read_sequence(struct reader *r)
 	}
 	if (tail)
 		cut_back(r, needed);
+	r->consumes = consumes;
 	return possible;
 }
 
@@ -497,7 +506,7 @@ read_choice(struct reader *r, size_t *ret_branches)
 {
 	struct { size_t start, len; } known[MAX_KNOWN];
 	size_t count = 0;
-	bool lead;
+	bool lead, consumes = true;
 
 	if (++r->nest > MAX_NEST) {
 		r->unclear = true;
@@ -515,6 +524,7 @@ read_choice(struct reader *r, size_t *ret_branches)
 		start = r->out->len;
 		r->lead = lead ? r->nest : 0;
 		possible = read_sequence(r);
+		consumes = consumes && (r->consumes || !possible);
 		if (possible && (r->modes & OUTLINE_BLUR))
 			shorten_entity(r, start);
 		len = r->out->len - start;
@@ -536,6 +546,7 @@ read_choice(struct reader *r, size_t *ret_branches)
 		r->at++;
 	}
 	r->nest--;
+	r->consumes = consumes;
 	*ret_branches = count;
 	return count > 0;
 }
@@ -556,7 +567,8 @@ write_pair(struct reader *r)
 	if (peek(r, 0) != '(' || peek(r, 1) != '?' || peek(r, 2) != ':' ||
 	    !read_group(&copy) || copy.unclear ||
 	    (n = quantifier(&copy, &least, &most)) == 0 || least < 2 ||
-	    copy.at + n != copy.s.len) {
+	    copy.at + n != copy.s.len ||
+	    !copy.consumes /* all repeats may end in one place */) {
 		cut_back(r, start);
 		return false;
 	}

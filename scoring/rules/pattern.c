@@ -13,7 +13,6 @@
 enum {
 	LOW_LIMIT = 400,   /* steps a starting position gets for nothing */
 	LIMIT_FACTOR = 16, /* how the limit rises after that */
-	WINDOW = 256,	   /* positions looked at together on the slow path */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
 	MAX_PATTERN_BYTES = 1024 * 1024,
 	FAST_AFTER = 24,	/* matches with the interpreter */
@@ -413,40 +412,44 @@ try(struct search *x, size_t from, size_t last, uint32_t options,
 	    last, options, limit, &x->groups);
 }
 
-/* Position by position with rising limits, after LOW_LIMIT did not do. */
+/* One starting position with rising limits */
 static int
-try_slowly(struct search *x, size_t from, uint32_t options)
+try_position(struct search *x, size_t at, uint32_t options)
 {
 	struct match_budget *b = x->budget;
-	struct span s = x->subject;
+	uint64_t limit = LOW_LIMIT;
+	int r;
 
-	for (size_t at = from; at <= s.len; at += WINDOW) {
-		size_t last = s.len - at < WINDOW ? s.len : at + WINDOW - 1;
-		int r = try(x, at, last, options, LOW_LIMIT);
-
-		b->steps += WINDOW / BYTES_A_STEP;
-		if (r != PCRE2_ERROR_MATCHLIMIT && r != PCRE2_ERROR_NOMATCH)
+	while ((r = try(x, at, at, options, (uint32_t)limit)) ==
+	    PCRE2_ERROR_MATCHLIMIT) {
+		b->steps += limit;
+		if (limit >= b->match_limit || b->steps >= b->message_steps)
 			return r;
-		for (size_t i = at; r == PCRE2_ERROR_MATCHLIMIT && i <= last;
-		     i++) {
-			uint64_t limit = LOW_LIMIT;
-			int r1;
+		limit *= LIMIT_FACTOR;
+		if (limit > b->match_limit)
+			limit = b->match_limit;
+	}
+	return r;
+}
 
-			while ((r1 = try(x, i, i, options, (uint32_t)limit)) == PCRE2_ERROR_MATCHLIMIT) {
-				b->steps += limit;
-				if (limit >= b->match_limit ||
-				    b->steps >= b->message_steps)
-					return r1;
-				limit *= LIMIT_FACTOR;
-				if (limit > b->match_limit)
-					limit = b->match_limit;
-			}
-			if (r1 != PCRE2_ERROR_NOMATCH)
-				return r1;
-			/* the option speaks of the first position only */
-			options &= ~PCRE2_NOTEMPTY_ATSTART;
-			b->steps++;
-		}
+/* The starting positions from..last, of which one needs more than LOW_LIMIT: by
+ * halves, since most do not. */
+static int
+try_halves(struct search *x, size_t from, size_t last, uint32_t options)
+{
+	size_t middle = from + (last - from) / 2, start = from, end = middle;
+	int r;
+
+	if (from == last)
+		return try_position(x, from, options);
+	for (int half = 0; half < 2; half++, start = middle + 1, end = last) {
+		x->budget->steps += 1 + (end - start) / BYTES_A_STEP;
+		r = try(x, start, end, options, LOW_LIMIT);
+		if (r == PCRE2_ERROR_MATCHLIMIT)
+			r = try_halves(x, start, end, options);
+		if (r != PCRE2_ERROR_NOMATCH)
+			return r;
+		/* the option speaks of the first position only */
 		options &= ~PCRE2_NOTEMPTY_ATSTART;
 	}
 	return PCRE2_ERROR_NOMATCH;
@@ -489,7 +492,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 	r = try(&x, from, s.len, options,
 	    b->match_limit < LOW_LIMIT ? (uint32_t)b->match_limit : LOW_LIMIT);
 	if (r == PCRE2_ERROR_MATCHLIMIT && b->match_limit > LOW_LIMIT)
-		r = try_slowly(&x, from, options);
+		r = try_halves(&x, from, s.len, options);
 answer:
 	if (r == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;

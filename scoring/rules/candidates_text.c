@@ -13,6 +13,7 @@ enum {
 	MAX_EXACT_BYTES = 1024,
 	MAX_OUTLINE_BYTES = 64 * 1024,
 	MAX_TEXT_BYTES = 1024 * 1024,
+	MIN_BYTES = 4,
 	SHORT_BYTES = 8, /* matches that are quickly confirmed, or many */
 };
 
@@ -240,6 +241,7 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 	static const unsigned tries[] = {
 		OUTLINE_LONG,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_PAIR,
+		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_PAIR | OUTLINE_ANY,
 		OUTLINE_REPEATS | OUTLINE_ENDS | OUTLINE_ONCE,
 	};
 
@@ -257,6 +259,9 @@ outline_text(struct span pattern, unsigned view, struct buf *out,
 		if (out->len > most || !takes_whole(out->ptr))
 			continue;
 		hs_widths(out->ptr, &least, &width);
+		/* what is left of it would match everywhere */
+		if ((tries[i] & OUTLINE_ANY) && (ends == 1 || least < MIN_BYTES))
+			continue;
 		told->once = ends == 1 && width <= SHORT_BYTES;
 		told->ends = (unsigned char)(ends < UINT8_MAX ? ends : UINT8_MAX);
 		/* repeats stand behind each other; of pairs one is in two */

@@ -411,7 +411,8 @@ write_quantifier(struct reader *r, size_t start, size_t n, unsigned least,
 	} else if (!(r->modes & OUTLINE_REPEATS) || peek(r, 0) != '{' || most == 1)
 		copy(r, n);
 	else {
-		buf_add_str(r->out, least == 0 ? "*" :
+		buf_add_str(r->out, least == 0 ||
+			    (least > 1 && (r->modes & OUTLINE_ANY)) ? "*" :
 			least == 1 || (r->modes & OUTLINE_ONCE) ? "+" : "{2,}");
 		r->at += n;
 	}

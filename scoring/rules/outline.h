@@ -26,6 +26,7 @@ enum outline_mode {
 	OUTLINE_PAIR = 16,   /* of a repeat, what two in a row must have */
 	OUTLINE_ONCE = 32,   /* repeats are counted to one only */
 	OUTLINE_LONG = 64,   /* long repeats have no end */
+	OUTLINE_ANY = 128,   /* twice or more is any number, none too */
 };
 
 enum outline_result {

@@ -38,6 +38,8 @@ static const struct {
 	    "a{2,}b*c+d{2,}e?" },
 	{ "a{2}b{0,8}c{2,60}d{9}e{3,}", OUTLINE_LONG, OUTLINE_MADE,
 	    "a{2}b{0,8}c{2,}d{8,}e{3,}" },
+	{ "a{2}b{0,5}c{1,9}d+e?", OUTLINE_REPEATS | OUTLINE_ANY, OUTLINE_MADE,
+	    "a*b*c+d+e?" },
 	{ "a{2}", OUTLINE_REPEATS | OUTLINE_ONCE, OUTLINE_MADE, "a+" },
 	{ "a(?:$|\\W|\\z)b$", OUTLINE_ENDS, OUTLINE_MADE, "a(?:|\\W)b" },
 	{ "(?:x?(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE, "(?:zw)(?:x?y?z)" },
@@ -99,7 +101,7 @@ test_superset(void)
 
 	buf_init(&b, 1 << 16);
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		for (unsigned modes = 0; modes < 128; modes++) {
+		for (unsigned modes = 0; modes < 256; modes++) {
 			enum outline_result r = outline_make(
 			    span_cstr(patterns[i]), modes, &b, &ends);
 			pcre2_code *whole = check_compile(span_cstr(patterns[i]));

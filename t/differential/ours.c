@@ -4,9 +4,11 @@
  * [-c compiled_dir] rules...; paths on stdin.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/conf.h"
 #include "scoring/message/body.h"
@@ -21,19 +23,25 @@ cpu(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static char *
-read_file(const char *path, size_t *len)
+/* The bytes hold until the next call. */
+static struct span
+read_file(const char *path)
 {
-	FILE *f = fopen(path, "rb");
-	char *p = malloc(4 << 20);
+	static char bytes[4 << 20];
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
 
-	if (f == NULL || p == NULL) {
+	while (f != -1 && n > 0 && len < sizeof(bytes)) {
+		n = read(f, bytes + len, sizeof(bytes) - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (f == -1 || n < 0) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		exit(1);
 	}
-	*len = fread(p, 1, 4 << 20, f);
-	fclose(f);
-	return p;
+	close(f);
+	return span_of(bytes, len);
 }
 
 /* Where a message's time goes, in seconds; printed at the end */
@@ -69,17 +77,15 @@ run_file(struct rules *g, const char *path)
 	const struct texts *texts;
 	const struct html *html;
 	double start;
-	size_t len;
-	char *raw = read_file(path, &len);
+	struct span raw = read_file(path);
 
 	arena_reset(g->arena);
 	start = cpu();
-	if (message_parse(g->arena, span_of(raw, len), len, &limits,
+	if (message_parse(g->arena, raw, raw.len, &limits,
 		&in.message, &err) != 0 ||
 	    relays_parse(in.message, &g->settings.trusted_networks,
 		&g->settings.internal_networks, NULL, &relays) != 0) {
 		printf("%s\terror\t%s\n", path, err.text);
-		free(raw);
 		return;
 	}
 	in.relays = relays;
@@ -107,7 +113,6 @@ run_file(struct rules *g, const char *path)
 			printf("?%s=%u ", ruleset_rule(g->rs, i)->name,
 			    run.results[i].high);
 	putchar('\n');
-	free(raw);
 }
 
 int

@@ -404,6 +404,8 @@ write_quantifier(struct reader *r, size_t start, size_t n, unsigned least,
 {
 	if (merge_high(r, start, n > 0 && least == 0))
 		r->at += n;
+	else if (n == 0)
+		return; /* a brace that begins no quantifier is an atom to come */
 	else if (is_long(r, least, most)) {
 		buf_printf(r->out, "{%u,}", least > LONG_REPEAT ? LONG_REPEAT :
 								  least);

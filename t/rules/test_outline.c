@@ -41,6 +41,9 @@ static const struct {
 	{ "a{2}b{0,5}c{1,9}d+e?", OUTLINE_REPEATS | OUTLINE_ANY, OUTLINE_MADE,
 	    "a*b*c+d+e?" },
 	{ "a{2}", OUTLINE_REPEATS | OUTLINE_ONCE, OUTLINE_MADE, "a+" },
+	/* no quantifiers */
+	{ "a{12,b{x}", OUTLINE_LONG, OUTLINE_MADE, "a{12,b{x}" },
+	{ "a{12,b{x}", OUTLINE_REPEATS, OUTLINE_MADE, "a{12,b{x}" },
 	{ "a(?:$|\\W|\\z)b$", OUTLINE_ENDS, OUTLINE_MADE, "a(?:|\\W)b" },
 	{ "(?:x?(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE, "(?:zw)(?:x?y?z)" },
 	{ "(?:x?(?:yz?|u)w){5}", OUTLINE_PAIR, OUTLINE_MADE,

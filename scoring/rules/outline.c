@@ -10,6 +10,7 @@ enum {
 	MAX_KNOWN = 16, /* branches of one choice that are compared */
 	MIN_ENTITY = 8, /* a shorter branch is simple as it is */
 	LONG_REPEAT = 8, /* times */
+	MAX_REPEAT = 65535, /* PCRE2's */
 	TAIL_PIECES = 4, /* that end an outline and stand for all behind them */
 };
 
@@ -224,6 +225,19 @@ flags_length(const struct reader *r, int *ret_end)
 	return *ret_end == ':' || *ret_end == ')' ? n + 1 : 0;
 }
 
+/* Digits, of which PCRE2 takes any number if leading ones are zeros. What it
+ * refuses as too large only has to stay so. */
+static unsigned
+read_number(const struct reader *r, size_t *n)
+{
+	unsigned v = 0;
+
+	for (; is_digit(peek(r, *n)); ++*n)
+		if (v < MAX_REPEAT)
+			v = v * 10 + (unsigned)(peek(r, *n) - '0');
+	return v;
+}
+
 /* A quantifier at the reader: its length, or 0; most is 0 without end */
 static size_t
 quantifier(const struct reader *r, unsigned *ret_least, unsigned *ret_most)
@@ -237,14 +251,10 @@ quantifier(const struct reader *r, unsigned *ret_least, unsigned *ret_most)
 		return c == '*' || c == '+' || c == '?' ? 1 : 0;
 	if (!is_digit(peek(r, 1)))
 		return 0;
-	for (; is_digit(peek(r, n)) && n < 8; n++)
-		*ret_least = *ret_least * 10 + (unsigned)(peek(r, n) - '0');
-	*ret_most = *ret_least;
+	*ret_most = *ret_least = read_number(r, &n);
 	if (peek(r, n) == ',') {
-		*ret_most = 0;
-		for (n++; is_digit(peek(r, n)) && n < 16; n++)
-			*ret_most = *ret_most * 10 +
-			    (unsigned)(peek(r, n) - '0');
+		n++;
+		*ret_most = read_number(r, &n);
 	}
 	return peek(r, n) == '}' ? n + 1 : 0;
 }

@@ -44,6 +44,7 @@ static const struct {
 	/* no quantifiers */
 	{ "a{12,b{x}", OUTLINE_LONG, OUTLINE_MADE, "a{12,b{x}" },
 	{ "a{12,b{x}", OUTLINE_REPEATS, OUTLINE_MADE, "a{12,b{x}" },
+	{ "\\xe9{0000000000}b", OUTLINE_PLAIN, OUTLINE_MADE, "b" },
 	{ "a(?:$|\\W|\\z)b$", OUTLINE_ENDS, OUTLINE_MADE, "a(?:|\\W)b" },
 	{ "(?:x?(?:y?z)w){5}", OUTLINE_PAIR, OUTLINE_MADE, "(?:zw)(?:x?y?z)" },
 	{ "(?:x?(?:yz?|u)w){5}", OUTLINE_PAIR, OUTLINE_MADE,

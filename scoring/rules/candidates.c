@@ -376,6 +376,7 @@ struct hs_thread {
 	} *ends;	/* one a pattern */
 	uint32_t *list; /* patterns with a match */
 	size_t alloc, listed;
+	size_t matches; /* that are still listened to */
 };
 
 static struct hs_thread *
@@ -416,6 +417,10 @@ thread_ready(void **slot, const struct hs_target *t)
 	return x;
 }
 
+/* Real mail has less than one a byte. Who writes what matches everywhere gets
+ * every pattern tried, within the step budget. */
+enum { MATCHES_FREE = 10000, MATCHES_A_BYTE = 4 };
+
 /* The text in which a match ends. Matches come nearly in order, which libhs
  * does not promise. */
 static size_t
@@ -450,6 +455,9 @@ on_match(unsigned id, unsigned long long from, unsigned long long to,
 	(void)flags;
 	if (id >= x->piece->users.count)
 		return 0;
+	if (x->matches == 0)
+		return 1;
+	x->matches--;
 	e = &x->ends[id];
 	told = &x->piece->told[id];
 	block = hs_block(x->texts, find_text(x, to));
@@ -485,6 +493,7 @@ scan(const struct hs_piece *p, struct hs_thread *x, const struct hs_texts *texts
 	x->piece = p;
 	x->texts = texts;
 	x->at = x->listed = 0;
+	x->matches = MATCHES_FREE + s.len * MATCHES_A_BYTE;
 	return hs_scan(p->db, s.ptr != NULL ? s.ptr : "", (unsigned)s.len, 0,
 	    x->scratch, on_match, x) == HS_SUCCESS;
 }

@@ -1,7 +1,6 @@
 /*
- * From collected lines to a ruleset: patterns are compiled, scores and flags
- * completed, metas linked and put in an order in which every part stands
- * before the whole.
+ * From collected lines to a ruleset: scores and flags are completed, metas
+ * linked and put in an order in which every part stands before the whole.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,159 +8,12 @@
 
 #include "scoring/rules/internal.h"
 
-static void
-rule_error(struct loader *l, struct rule_def *d, const char *text)
+void
+compile_error(struct loader *l, struct rule_def *d, const char *text)
 {
 	d->failed = true;
 	diag_add(l->diags, DIAG_ERROR, d->pub.file, d->pub.line, "%s: %s",
 	    d->pub.name, text);
-}
-
-/* "(?<NAME>" and "(?P<NAME>" with a capital: a tag for later rules */
-static bool
-has_capture(struct span s)
-{
-	for (size_t i = 0; i + 3 < s.len; i++) {
-		size_t k = i + 2;
-
-		if (s.ptr[i] != '(' || s.ptr[i + 1] != '?')
-			continue;
-		k += s.ptr[k] == 'P';
-		if (k + 1 < s.len && (s.ptr[k] == '<' || s.ptr[k] == '\'') &&
-		    s.ptr[k + 1] >= 'A' && s.ptr[k + 1] <= 'Z')
-			return true;
-	}
-	return false;
-}
-
-/* "%{TAG}" or "%{TAG(arg)}" at s: its length, or 0 */
-size_t
-template_length(struct span s)
-{
-	size_t n = 2;
-
-	if (s.len < 4 || s.ptr[0] != '%' || s.ptr[1] != '{' ||
-	    s.ptr[2] < 'A' || s.ptr[2] > 'Z')
-		return 0;
-	while (n < s.len && ((s.ptr[n] >= 'A' && s.ptr[n] <= 'Z') ||
-				(s.ptr[n] >= '0' && s.ptr[n] <= '9') ||
-				s.ptr[n] == '_'))
-		n++;
-	if (n < s.len && s.ptr[n] == '(') {
-		while (n < s.len && s.ptr[n] != ')' && s.ptr[n] != '}')
-			n++;
-		if (n == s.len || s.ptr[n] != ')')
-			return 0;
-		n++;
-	}
-	return n < s.len && s.ptr[n] == '}' ? n + 1 : 0;
-}
-
-static bool
-has_template(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((i == 0 || s.ptr[i - 1] != '\\') &&
-		    template_length(span_from(s, i)) != 0)
-			return true;
-	return false;
-}
-
-/* The pattern with text in place of each template */
-static struct span
-replace_templates(struct loader *l, struct span s, const char *text)
-{
-	struct span out;
-	struct buf b;
-	size_t n;
-
-	buf_init(&b, s.len * 4 + 16);
-	for (size_t i = 0; i < s.len; i++) {
-		n = i == 0 || s.ptr[i - 1] != '\\' ?
-		    template_length(span_from(s, i)) : 0;
-		if (n == 0) {
-			buf_add_char(&b, s.ptr[i]);
-			continue;
-		}
-		buf_add_str(&b, text);
-		i += n - 1;
-	}
-	out = arena_span(l->arena, buf_span(&b));
-	buf_done(&b);
-	return out;
-}
-
-/* false: with more in place of its templates the pattern might match less, as
- * where they stand in a negative lookaround. Only what is simple is looked
- * into. */
-static bool
-grows_with_templates(struct span s)
-{
-	enum { MAX_NEST = 32 };
-	bool negative[MAX_NEST] = { false };
-	size_t nest = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		int c = (unsigned char)s.ptr[i];
-		int next = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
-
-		if (c == '\\')
-			i++;
-		else if (template_length(span_from(s, i)) != 0) {
-			for (size_t k = 1; k <= nest; k++)
-				if (negative[k])
-					return false;
-		} else if (c == '[' || (c == '(' && next == '*') ||
-		    (strchr("*+?}", c) != NULL && next == '+'))
-			return false;
-		else if (c == '(') {
-			struct span in = span_from(s, i + 1);
-
-			if (++nest == MAX_NEST || span_istarts(in, "?>") ||
-			    span_istarts(in, "?(") || span_istarts(in, "?|"))
-				return false;
-			negative[nest] = span_istarts(in, "?!") ||
-			    span_istarts(in, "?<!");
-		} else if (c == ')' && nest > 0)
-			nest--;
-	}
-	return true;
-}
-
-static int
-compile_pattern(struct loader *l, struct rule_def *d)
-{
-	struct error err = { "" };
-	struct span text = d->perl;
-	int r;
-
-	d->has_captures = has_capture(text);
-	/* SpamAssassin fills none in mimeheader rules */
-	d->has_templates = d->kind != RULE_MIMEHEADER && has_template(text);
-	if (d->has_templates) {
-		/* only to check its syntax */
-		text = replace_templates(l, text, "x");
-		if (text.ptr == NULL)
-			return -ENOMEM;
-	}
-	r = pattern_add(l->rs->patterns, text, &d->pattern, &err);
-	if (r == -EINVAL) {
-		char reason[sizeof(err.text) + 16];
-
-		snprintf(reason, sizeof(reason), "bad pattern: %s", err.text);
-		rule_error(l, d, reason);
-		return 0;
-	}
-	if (!d->has_templates)
-		return r;
-	d->pattern = NULL;
-	if (r == 0 && grows_with_templates(d->perl)) {
-		text = replace_templates(l, d->perl, "(?s:.+)");
-		if (text.ptr == NULL)
-			return -ENOMEM;
-		r = pattern_add(l->rs->patterns, text, &d->shape, NULL);
-	}
-	return r == -EINVAL ? 0 : r;
 }
 
 static void
@@ -397,7 +249,7 @@ parse_meta(struct loader *l, struct rule_def *d)
 	if (r == -EINVAL) {
 		d->expr = (struct expr){ NULL, 0, 1 };
 		d->part_count = 0;
-		rule_error(l, d, err.text);
+		compile_error(l, d, err.text);
 		r = 0;
 	}
 	if (d->expr.depth > l->rs->max_expr_depth)
@@ -515,7 +367,7 @@ order_metas(struct loader *l)
 				snprintf(text, sizeof(text),
 				    "depends on itself through \"%s\"",
 				    rs->rules[part]->pub.name);
-				rule_error(l, d, text);
+				compile_error(l, d, text);
 				/* it never hits; the others go on */
 				d->expr = (struct expr){ NULL, 0, 1 };
 				continue;

@@ -235,9 +235,14 @@ int replace_apply(struct loader *l);
 /* The rule is about its pattern and nothing else, so that a candidate
  * database can have it */
 bool rule_is_listed(const struct rule_def *d);
+int compile_ruleset(struct loader *l);
+/* The rule is wrong and left out; text says why. */
+void compile_error(struct loader *l, struct rule_def *d, const char *text);
+/* compile_pattern.c */
 /* "%{TAG}" at s: its length, or 0 */
 size_t template_length(struct span s);
-int compile_ruleset(struct loader *l);
+/* 0, also when the pattern is wrong, which was reported; or -ENOMEM */
+int compile_pattern(struct loader *l, struct rule_def *d);
 
 /* ---- running */
 

@@ -123,7 +123,8 @@ def main():
     os.makedirs(compiled, exist_ok=True)
     subprocess.run([spamscore, 'compile', '--rules', RULES, '--dir', compiled],
                    stdout=subprocess.DEVNULL, check=True)
-    peers = (Spamd(work), Ours(ours, '-c', compiled, RULES), Ours(ours, RULES))
+    peers = (Spamd(work), Ours(ours, '-n', '-c', compiled, RULES),
+             Ours(ours, '-n', RULES))
     for i in range(0, len(paths), TURN):
         for peer in peers:
             peer.ask(paths[i:i + TURN])

@@ -1,7 +1,7 @@
 /*
  * What our ruleset finds: a line a message, "path score RULE=count ...",
  * sub-rules included, as theirs.pl prints. Offline, score set 0. Arguments:
- * [-c compiled_dir] rules...; paths on stdin.
+ * [-n] [-c compiled_dir] rules...; paths on stdin. With -n no hits are named.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +54,7 @@ struct rules {
 	struct ruleset *rs;
 	struct scoring_settings settings;
 	struct arena *arena;
+	bool names;
 };
 
 static void
@@ -105,7 +106,7 @@ run_file(struct rules *g, const char *path)
 		if (run.results[i].low > 0)
 			score += ruleset_rule(g->rs, i)->scores[0];
 	printf("%s\t%.3f\t", path, score);
-	for (size_t i = 0; i < ruleset_count(g->rs); i++)
+	for (size_t i = 0; g->names && i < ruleset_count(g->rs); i++)
 		if (run.results[i].low > 0)
 			printf("%s=%u ", ruleset_rule(g->rs, i)->name,
 			    run.results[i].low);
@@ -119,7 +120,7 @@ int
 main(int argc, char **argv)
 {
 	struct ruleset_options o = { .keep_going = true };
-	struct rules g = { .arena = arena_new(1 << 30) };
+	struct rules g = { .arena = arena_new(1 << 30), .names = true };
 	struct arena *a = arena_new(64 << 20);
 	struct settings_room room = { scoring_settings_table, &g.settings };
 	struct diags diags;
@@ -127,6 +128,11 @@ main(int argc, char **argv)
 	char line[4096];
 	double start;
 
+	if (argc > 1 && strcmp(argv[1], "-n") == 0) {
+		g.names = false;
+		argv++;
+		argc--;
+	}
 	if (argc > 3 && strcmp(argv[1], "-c") == 0) {
 		o.compiled_dir = argv[2];
 		argv += 2;

@@ -307,10 +307,11 @@ reload(struct life *l, struct error *err)
 		allowfeed_set(l->server.allowfeed, fresh);
 		report_loaded(fresh, &diags);
 		server_swap(&l->server, fresh);
-		log_write(LOG_NOTICE, "reloaded");
 	}
 	arena_free(a);
 	malloc_trim(0);
+	if (r == 0)
+		log_write(LOG_NOTICE, "reloaded");
 	notify_send("READY=1");
 	pthread_mutex_unlock(&l->reloading);
 	return r;

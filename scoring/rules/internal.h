@@ -5,7 +5,7 @@
  * parse*.c and lists.c collect lines into a struct loader; compile.c turns
  * what was collected into the struct ruleset; run*.c and header_get.c read
  * it. After ruleset_load() returned nothing in it changes but the pool of
- * scratch memory, which has its own lock, and lazily compiled patterns.
+ * scratch memory, which has its own lock, and the machine code of patterns.
  */
 #ifndef SCORING_RULES_INTERNAL_H
 #define SCORING_RULES_INTERNAL_H

@@ -26,8 +26,6 @@ enum {
  * end machine code is made and decides, so that results never depend on how
  * often a pattern was used before.
  */
-enum pattern_state { PATTERN_NEW, PATTERN_READY, PATTERN_FAST, PATTERN_FAILED };
-
 struct pattern {
 	struct pattern_pool *pool;
 	struct span text; /* PCRE2's language */
@@ -35,9 +33,9 @@ struct pattern {
 	pcre2_code *code;
 	struct wide *wide; /* instead of code, when that is too small */
 	pcre2_code *fast;  /* with machine code; a copy, since others may be
-			      reading code meanwhile. Set before the state */
+			      reading code meanwhile. Set before has_fast */
 	struct wide *wide_fast;
-	_Atomic(int) state;
+	_Atomic(bool) has_fast; /* it was tried: NULL where it cannot be made */
 	_Atomic(unsigned) uses;
 };
 
@@ -48,7 +46,7 @@ struct pattern_pool {
 	size_t count, alloc;
 	pcre2_compile_context *compile;
 	uint8_t *tables;
-	pthread_mutex_t lock; /* of the late compilations */
+	pthread_mutex_t lock; /* of making machine code */
 };
 
 struct matcher {
@@ -259,8 +257,6 @@ pattern_new_alone(struct pattern_pool *pool, struct span perl,
 		p->pool = pool;
 		p->text = span_of(text, b.len);
 		r = compile(pool, p, NULL);
-		/* it is used once: machine code would cost more than it saves */
-		atomic_init(&p->state, PATTERN_READY);
 	}
 	buf_done(&b);
 	if (r != 0) {
@@ -282,33 +278,12 @@ pattern_free_alone(struct pattern *p)
 	free(p);
 }
 
-static bool
-make_ready(struct pattern *p)
-{
-	int state = atomic_load_explicit(&p->state, memory_order_acquire);
-
-	if (state != PATTERN_NEW)
-		return state != PATTERN_FAILED;
-	pthread_mutex_lock(&p->pool->lock);
-	state = atomic_load_explicit(&p->state, memory_order_relaxed);
-	if (state == PATTERN_NEW) {
-		state = PATTERN_READY;
-		if (p->code == NULL && p->wide == NULL &&
-		    compile(p->pool, p, NULL) != 0)
-			state = PATTERN_FAILED;
-		atomic_store_explicit(&p->state, state, memory_order_release);
-	}
-	pthread_mutex_unlock(&p->pool->lock);
-	return state != PATTERN_FAILED;
-}
-
 /* Where machine code cannot be made the interpreter goes on for good. */
 static void
 make_fast(struct pattern *p)
 {
 	pthread_mutex_lock(&p->pool->lock);
-	if (atomic_load_explicit(&p->state, memory_order_relaxed) ==
-	    PATTERN_READY) {
+	if (!atomic_load_explicit(&p->has_fast, memory_order_relaxed)) {
 		if (p->wide != NULL) {
 			p->wide_fast = wide_copy(p->wide);
 			if (p->wide_fast != NULL)
@@ -319,8 +294,7 @@ make_fast(struct pattern *p)
 				(void)pcre2_jit_compile(p->fast,
 				    PCRE2_JIT_COMPLETE);
 		}
-		atomic_store_explicit(&p->state, PATTERN_FAST,
-		    memory_order_release);
+		atomic_store_explicit(&p->has_fast, true, memory_order_release);
 	}
 	pthread_mutex_unlock(&p->pool->lock);
 }
@@ -330,8 +304,7 @@ is_fast(struct pattern *p)
 {
 	unsigned limit = p->wide != NULL ? FAST_AFTER_WIDE : FAST_AFTER;
 
-	if (atomic_load_explicit(&p->state, memory_order_acquire) ==
-	    PATTERN_FAST)
+	if (atomic_load_explicit(&p->has_fast, memory_order_acquire))
 		return true;
 	if (atomic_fetch_add_explicit(&p->uses, 1, memory_order_relaxed) <
 	    limit)
@@ -348,7 +321,7 @@ pattern_names(const struct pattern *p,
 	PCRE2_SPTR table = NULL;
 
 	/* captures from patterns of that size are not passed on */
-	if (!make_ready((struct pattern *)(uintptr_t)p) || p->code == NULL)
+	if (p->code == NULL)
 		return;
 	pcre2_pattern_info(p->code, PCRE2_INFO_NAMECOUNT, &count);
 	pcre2_pattern_info(p->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
@@ -467,8 +440,6 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 
 	if (b->steps >= b->message_steps)
 		return PATTERN_BUDGET;
-	if (!make_ready(p))
-		return PATTERN_NOMEM;
 	if (s.ptr == NULL)
 		x.subject = s = SPAN_LIT("");
 	if (from > s.len)

@@ -9,12 +9,11 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+from words import HAM, SPAM  # noqa: E402
 
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 rng = random.Random(5)
-HAM = "meeting patch review kernel lunch budget draft question garden photos".split()
-SPAM = "prize winner casino pills discount million urgent exclusive replica miracle".split()
 with open("r.cf", "w") as f:
     f.write("header NEVER Subject =~ /never to be seen/\nscore NEVER 1\n")
 with open("conf", "w") as f:

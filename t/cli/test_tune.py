@@ -16,13 +16,12 @@ import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+from words import HAM, SPAM  # noqa: E402
 
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 os.environ["TMPDIR"] = tmp.name
 rng = random.Random(3)
-HAM = "meeting patch review kernel lunch budget draft question garden photos".split()
-SPAM = "prize winner casino pills discount million urgent exclusive replica miracle".split()
 PLAIN = "the and for you with this from have your will mail one can out who them some like time only".split()
 
 with open("r.cf", "w") as f:

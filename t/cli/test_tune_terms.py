@@ -8,13 +8,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import SPAMSCORE, done, note, ok, run, same  # noqa: E402
+from words import HAM, SPAM  # noqa: E402
 
 tmp = tempfile.TemporaryDirectory()
 os.chdir(tmp.name)
 os.environ["TMPDIR"] = tmp.name
 rng = random.Random(11)
-HAM = "meeting patch review kernel lunch budget draft question garden photos".split()
-SPAM = "prize winner casino pills discount million urgent exclusive replica miracle".split()
 YEAR = 365 * 86400
 COUNT = 150
 with open("r.cf", "w") as f:

@@ -101,5 +101,12 @@ main(void)
 	tap_is_span(rig_result(&g, "F")->matched, SPAN_LIT("example.org"),
 	    "with its domain");
 	rig_done(&g);
+	/* a loop through which a rule of score 0 makes the one wait for the other */
+	rig_load(&g, "header X Subject =~ /./\nmeta D X\nscore D 0\n"
+		     "meta A B || D\nmeta B A && X\nmeta C X\n", true);
+	rig_run(&g, mail);
+	tap_ok(rig_result(&g, "A")->low == 0 && rig_result(&g, "B")->low == 0 &&
+		rig_result(&g, "C")->low == 1, "a loop of metas comes to an end");
+	rig_done(&g);
 	return tap_done();
 }

@@ -140,6 +140,18 @@ copy_class_kind(struct reader *r)
 	copy(r, 2);
 }
 
+/* n bytes that name a member. What means something only by its place keeps its
+ * place's meaning where members around it are left out: "[\xff^a]". */
+static void
+copy_member(struct reader *r, size_t n)
+{
+	int c = peek(r, 0);
+
+	if (n > 0 && (c == '^' || c == '-' || c == '[' || c == ']'))
+		buf_add_char(r->out, '\\');
+	copy(r, n);
+}
+
 /* A class: its members above 0x7f are left out or become all such bytes. */
 static bool
 read_class(struct reader *r)
@@ -166,7 +178,11 @@ read_class(struct reader *r)
 			r->at += n + m;
 			high = true;
 		} else {
-			copy(r, n + m);
+			copy_member(r, n);
+			if (m > 0) {
+				copy(r, 1);
+				copy_member(r, m - 1);
+			}
 			any = true;
 			high = high || (m > 0 && to >= 0x80);
 		}

@@ -22,7 +22,12 @@ static const struct {
 	{ "a(?:\\xc3|[\\x80-\\xff])+b|c", OUTLINE_PLAIN, OUTLINE_MADE, "c" },
 	{ "a&#x?b|c&\\#|d&#?", OUTLINE_PLAIN, OUTLINE_MADE, "d&#?" },
 	{ "a[^\\xe9]b[^x\\xe9]", OUTLINE_PLAIN, OUTLINE_MADE, "a(?s:.)b[^x]" },
-	{ "[]\\xe9][^]a]", OUTLINE_PLAIN, OUTLINE_MADE, "[]][^]a]" },
+	{ "[]\\xe9][^]a]", OUTLINE_PLAIN, OUTLINE_MADE, "[\\]][^\\]a]" },
+	/* what is left does not take the place of what is left out */
+	{ "[\\xe9^a][a\\xe0-\\xe2-z]", OUTLINE_PLAIN, OUTLINE_MADE,
+	    "[\\^a][a\\-z]" },
+	{ "[[\\xe9:alpha:]][!--]", OUTLINE_PLAIN, OUTLINE_MADE,
+	    "[\\[:alpha:]][!-\\-]" },
 	{ "[\\x70-\\xe9\\d[:alpha:]\\xe9]", OUTLINE_PLAIN, OUTLINE_MADE,
 	    "[\\x70-\\xe9\\d[:alpha:]]" },
 	{ "(?=\\xc3)a|b", OUTLINE_PLAIN, OUTLINE_MADE, "b" },

@@ -525,6 +525,26 @@ order_rules(struct loader *l)
 	return group_header_rules(l);
 }
 
+static int
+compile_patterns(struct loader *l)
+{
+	struct ruleset *rs = l->rs;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rs->rule_count; i++) {
+		struct rule_def *d = rs->rules[i];
+
+		if (d->perl.ptr != NULL && !d->failed && d->kind != RULE_NONE)
+			r = add_pattern(l, d);
+	}
+	if (r == 0)
+		pattern_pool_compile(rs->patterns);
+	for (size_t i = 0; r == 0 && i < rs->rule_count; i++)
+		if (rs->rules[i]->pattern != NULL)
+			r = check_pattern(l, rs->rules[i]);
+	return r;
+}
+
 int
 compile_ruleset(struct loader *l)
 {
@@ -533,12 +553,8 @@ compile_ruleset(struct loader *l)
 
 	strmap_init(&rs->slot_names, l->arena);
 	r = replace_apply(l);
-	for (size_t i = 0; r == 0 && i < rs->rule_count; i++) {
-		struct rule_def *d = rs->rules[i];
-
-		if (d->perl.ptr != NULL && !d->failed && d->kind != RULE_NONE)
-			r = compile_pattern(l, d);
-	}
+	if (r == 0)
+		r = compile_patterns(l);
 	if (r == 0)
 		r = loader_prepare(l);
 	if (r == 0)

@@ -12,12 +12,11 @@
 static bool
 has_capture(struct span s)
 {
-	for (size_t i = 0; i + 3 < s.len; i++) {
-		size_t k = i + 2;
+	for (const char *p = s.ptr;
+	    (p = memmem(p, s.len - (size_t)(p - s.ptr), "(?", 2)) != NULL; p++) {
+		size_t k = (size_t)(p - s.ptr) + 2;
 
-		if (s.ptr[i] != '(' || s.ptr[i + 1] != '?')
-			continue;
-		k += s.ptr[k] == 'P';
+		k += k < s.len && s.ptr[k] == 'P';
 		if (k + 1 < s.len && (s.ptr[k] == '<' || s.ptr[k] == '\'') &&
 		    s.ptr[k + 1] >= 'A' && s.ptr[k + 1] <= 'Z')
 			return true;
@@ -51,9 +50,10 @@ template_length(struct span s)
 static bool
 has_template(struct span s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if ((i == 0 || s.ptr[i - 1] != '\\') &&
-		    template_length(span_from(s, i)) != 0)
+	for (const char *p = s.ptr;
+	    (p = memmem(p, s.len - (size_t)(p - s.ptr), "%{", 2)) != NULL; p++)
+		if ((p == s.ptr || p[-1] != '\\') &&
+		    template_length(span_from(s, (size_t)(p - s.ptr))) != 0)
 			return true;
 	return false;
 }
@@ -119,8 +119,17 @@ grows_with_templates(struct span s)
 	return true;
 }
 
+static void
+say_bad(struct loader *l, struct rule_def *d, const struct error *err)
+{
+	char reason[sizeof(err->text) + 16];
+
+	snprintf(reason, sizeof(reason), "bad pattern: %s", err->text);
+	compile_error(l, d, reason);
+}
+
 int
-compile_pattern(struct loader *l, struct rule_def *d)
+add_pattern(struct loader *l, struct rule_def *d)
 {
 	struct error err = { "" };
 	struct span text = d->perl;
@@ -136,21 +145,35 @@ compile_pattern(struct loader *l, struct rule_def *d)
 			return -ENOMEM;
 	}
 	r = pattern_add(l->rs->patterns, text, &d->pattern, &err);
-	if (r == -EINVAL) {
-		char reason[sizeof(err.text) + 16];
-
-		snprintf(reason, sizeof(reason), "bad pattern: %s", err.text);
-		compile_error(l, d, reason);
-		return 0;
-	}
-	if (!d->has_templates)
-		return r;
-	d->pattern = NULL;
-	if (r == 0 && grows_with_templates(d->perl)) {
+	if (r == 0 && d->has_templates && grows_with_templates(d->perl)) {
 		text = replace_templates(l, d->perl, "(?s:.+)");
 		if (text.ptr == NULL)
 			return -ENOMEM;
-		r = pattern_add(l->rs->patterns, text, &d->shape, NULL);
+		r = pattern_add(l->rs->patterns, text, &d->shape, &err);
 	}
-	return r == -EINVAL ? 0 : r;
+	if (r == -EINVAL) {
+		say_bad(l, d, &err);
+		r = 0;
+	}
+	return r;
+}
+
+int
+check_pattern(struct loader *l, struct rule_def *d)
+{
+	struct error err = { "" };
+	int r = pattern_compile(d->pattern, &err);
+
+	if (r == -EINVAL) {
+		say_bad(l, d, &err);
+		r = 0;
+	}
+	if (d->failed || d->has_templates)
+		d->pattern = NULL;
+	if (r == 0 && d->shape != NULL &&
+	    (r = pattern_compile(d->shape, NULL)) == -EINVAL) {
+		d->shape = NULL;
+		r = 0;
+	}
+	return r;
 }

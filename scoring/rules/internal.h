@@ -241,8 +241,10 @@ void compile_error(struct loader *l, struct rule_def *d, const char *text);
 /* compile_pattern.c */
 /* "%{TAG}" at s: its length, or 0 */
 size_t template_length(struct span s);
-/* 0, also when the pattern is wrong, which was reported; or -ENOMEM */
-int compile_pattern(struct loader *l, struct rule_def *d);
+/* The pattern joins the others, which are compiled all at once; then what is
+ * wrong with it is told. 0, also when it was reported; or -ENOMEM */
+int add_pattern(struct loader *l, struct rule_def *d);
+int check_pattern(struct loader *l, struct rule_def *d);
 
 /* ---- running */
 

@@ -297,6 +297,8 @@ eval_pattern(struct eval_loader *el, struct span text, bool delimiters,
 		return NULL;
 	}
 	r = pattern_add(l->rs->patterns, text, &p, &err);
+	if (r == 0)
+		r = pattern_compile(p, &err);
 	if (r == -EINVAL)
 		eval_error(el, file, line, "bad pattern: %s", err.text);
 	else if (r != 0)

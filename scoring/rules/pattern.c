@@ -32,6 +32,7 @@ struct pattern {
 	size_t index;
 	pcre2_code *code;
 	struct wide *wide; /* instead of code, when that is too small */
+	struct error *why; /* instead of both: it is no pattern */
 	pcre2_code *fast;  /* with machine code; a copy, since others may be
 			      reading code meanwhile. Set before has_fast */
 	struct wide *wide_fast;
@@ -108,6 +109,7 @@ drop(struct pattern *p)
 	pcre2_code_free(p->fast);
 	wide_free(p->wide);
 	wide_free(p->wide_fast);
+	free(p->why);
 }
 
 void
@@ -115,9 +117,8 @@ pattern_pool_free(struct pattern_pool *p)
 {
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = 0; i < p->count; i++)
 		drop(p->patterns[i]);
-	}
 	pcre2_compile_context_free(p->compile);
 	pcre2_maketables_free(NULL, p->tables);
 	pthread_mutex_destroy(&p->lock);
@@ -152,32 +153,72 @@ pattern_least(const struct pattern *p)
 }
 
 static int
-compile(struct pattern_pool *pool, struct pattern *p, struct error *err)
+keep_reason(struct pattern *p, int number, size_t at)
 {
-	const uint32_t options = PCRE2_DUPNAMES | PCRE2_NEVER_UTF |
-	    PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
 	struct span text = p->text;
 	PCRE2_UCHAR reason[160];
-	PCRE2_SIZE at = 0;
-	int number = 0;
 
-	p->code = pcre2_compile((PCRE2_SPTR)text.ptr, text.len, options,
-	    &number, &at, pool->compile);
-	if (p->code != NULL)
-		return 0;
-	if (number == PCRE2_ERROR_PATTERN_TOO_LARGE) {
-		number = wide_compile(text, options, pool->tables,
-		    MAX_PATTERN_BYTES, &p->wide);
-		if (number == 0)
-			return 0;
-	}
+	if (number == PCRE2_ERROR_NOMEMORY ||
+	    (p->why = calloc(1, sizeof(*p->why))) == NULL)
+		return -ENOMEM;
 	pcre2_get_error_message(number, reason, sizeof(reason));
 	if (at > text.len)
 		at = text.len;
-	return error_set(err,
-	    number == PCRE2_ERROR_NOMEMORY ? -ENOMEM : -EINVAL,
-	    "%s at offset %zu, near \"%.*s\"", (char *)reason, (size_t)at,
-	    (int)(text.len - at < 24 ? text.len - at : 24), text.ptr + at);
+	return error_set(p->why, -EINVAL, "%s at offset %zu, near \"%.*s\"",
+	    (char *)reason, at, (int)(text.len - at < 24 ? text.len - at : 24),
+	    text.ptr + at);
+}
+
+int
+pattern_compile(struct pattern *p, struct error *err)
+{
+	const uint32_t options = PCRE2_DUPNAMES | PCRE2_NEVER_UTF |
+	    PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
+	struct pattern_pool *pool = p->pool;
+	struct span text = p->text;
+	PCRE2_SIZE at = 0;
+	int number = 0, r = 0;
+
+	if (p->code == NULL && p->wide == NULL && p->why == NULL) {
+		p->code = pcre2_compile((PCRE2_SPTR)text.ptr, text.len, options,
+		    &number, &at, pool->compile);
+		if (p->code == NULL && number == PCRE2_ERROR_PATTERN_TOO_LARGE)
+			number = wide_compile(text, options, pool->tables,
+			    MAX_PATTERN_BYTES, &p->wide);
+		if (p->code == NULL && p->wide == NULL)
+			r = keep_reason(p, number, at);
+	}
+	if (p->why == NULL)
+		return r;
+	return error_set(err, -EINVAL, "%s", p->why->text);
+}
+
+struct compile_job {
+	struct pattern_pool *pool;
+	atomic_size_t next;
+};
+
+static void *
+compile_some(void *context)
+{
+	struct compile_job *j = context;
+	size_t i;
+
+	while ((i = atomic_fetch_add(&j->next, 1)) < j->pool->count)
+		(void)pattern_compile(j->pool->patterns[i], NULL);
+	return NULL;
+}
+
+void
+pattern_pool_compile(struct pattern_pool *pool)
+{
+	struct compile_job job = { .pool = pool };
+	pthread_t second;
+	bool two = pthread_create(&second, NULL, compile_some, &job) == 0;
+
+	compile_some(&job);
+	if (two)
+		pthread_join(second, NULL);
 }
 
 int
@@ -208,8 +249,6 @@ pattern_add(struct pattern_pool *pool, struct span perl,
 	if (p == NULL || (p->text = arena_span(pool->arena, buf_span(&b))).ptr ==
 	    NULL)
 		r = -ENOMEM;
-	else
-		r = compile(pool, p, err);
 	buf_done(&b);
 	if (r != 0)
 		return r;
@@ -218,10 +257,8 @@ pattern_add(struct pattern_pool *pool, struct span perl,
 		struct pattern **list = ARENA_ARRAY(pool->arena, alloc,
 		    struct pattern *);
 
-		if (list == NULL) {
-			drop(p);
+		if (list == NULL)
 			return -ENOMEM;
-		}
 		if (pool->count != 0)
 			memcpy(list, pool->patterns,
 			    pool->count * sizeof(*list));
@@ -230,10 +267,8 @@ pattern_add(struct pattern_pool *pool, struct span perl,
 	}
 	p->pool = pool;
 	p->index = pool->count;
-	if (strmap_set(&pool->texts, p->text, p->index) != 0) {
-		drop(p);
+	if (strmap_set(&pool->texts, p->text, p->index) != 0)
 		return -ENOMEM;
-	}
 	pool->patterns[pool->count++] = p;
 	*ret_pattern = p;
 	return 0;
@@ -256,10 +291,12 @@ pattern_new_alone(struct pattern_pool *pool, struct span perl,
 		memcpy(text, b.ptr, b.len + 1);
 		p->pool = pool;
 		p->text = span_of(text, b.len);
-		r = compile(pool, p, NULL);
+		r = pattern_compile(p, NULL);
 	}
 	buf_done(&b);
 	if (r != 0) {
+		if (p != NULL)
+			drop(p);
 		free(text);
 		free(p);
 		return r;

@@ -2,10 +2,10 @@
  * pattern - Perl regular expressions on PCRE2: translation, one compiled copy
  * of each distinct text, and matching against a step budget.
  *
- * A pool belongs to one ruleset. Patterns are checked when they are added,
- * compiled to machine code when they first match, and freed with the pool;
- * matching is safe from any number of threads, each with a matcher of its
- * own.
+ * A pool belongs to one ruleset. Patterns are added, compiled before anything
+ * else is asked of them, made machine code when they are used often, and freed
+ * with the pool; matching is safe from any number of threads, each with a
+ * matcher of its own, all else from one.
  *
  * Steps are PCRE2's match steps. Its match limit holds for one starting
  * position only, and how much of it was used cannot be read back; so a
@@ -43,9 +43,14 @@ const char *pattern_strip(struct arena *a, struct span delimited,
     struct span *ret_text);
 /* Perl's language to PCRE2's, appended to out. */
 void pattern_translate(struct span perl, struct buf *out);
-/* Adds a bare Perl pattern. 0; -EINVAL with the reason in err; -ENOMEM. */
+/* Adds a bare Perl pattern, or finds it. 0; -EINVAL: it is too long; -ENOMEM */
 int pattern_add(struct pattern_pool *pool, struct span perl,
     struct pattern **ret_pattern, struct error *err);
+/* All that were added, in two threads: of some thousands it is the longest part
+ * of loading rules. pattern_compile() then only says how it went. */
+void pattern_pool_compile(struct pattern_pool *pool);
+/* 0; -EINVAL with the reason in err, however often it is asked; -ENOMEM */
+int pattern_compile(struct pattern *p, struct error *err);
 
 /* A pattern of one message, outside the list of the pool. 0, -EINVAL, -ENOMEM */
 int pattern_new_alone(struct pattern_pool *pool, struct span perl,

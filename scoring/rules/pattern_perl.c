@@ -118,33 +118,52 @@ upper_bound_only(struct span s)
 	return i > 2 && i < s.len && s.ptr[i] == '}' ? i + 1 : 0;
 }
 
+/* How many bytes from i on mean nothing special there */
+static size_t
+plain_run(struct span p, size_t i, bool in_class)
+{
+	size_t n = 0;
+
+	for (; i + n < p.len; n++) {
+		char c = p.ptr[i + n];
+
+		if (c == '\\' || c == '[' || c == (in_class ? ']' : '(') ||
+		    (!in_class && c == '{'))
+			break;
+	}
+	return n;
+}
+
 void
 pattern_translate(struct span p, struct buf *out)
 {
 	bool in_class = false;
 	size_t class_start = 0, n;
 
-	for (size_t i = 0; i < p.len; i++) {
-		char c = p.ptr[i];
+	for (size_t i = 0; i < p.len; i += n) {
+		char c;
 
-		if (c == '\\' && i + 1 < p.len) {
-			buf_add(out, p.ptr + i, 2);
-			i++;
+		n = plain_run(p, i, in_class);
+		buf_add(out, p.ptr + i, n);
+		i += n;
+		if (i == p.len)
+			break;
+		c = p.ptr[i];
+		n = 1;
+		if (c == '\\') {
+			n = i + 1 < p.len ? 2 : 1;
+			buf_add(out, p.ptr + i, n);
 		} else if (in_class) {
 			const char *posix = c == '[' && i + 1 < p.len &&
 				p.ptr[i + 1] == ':' ?
 			    memmem(p.ptr + i + 2, p.len - i - 2, ":]", 2) :
 			    NULL;
 
-			if (posix != NULL) {
+			if (posix != NULL)
 				n = (size_t)(posix - p.ptr) + 2 - i;
-				buf_add(out, p.ptr + i, n);
-				i += n - 1;
-				continue;
-			}
-			if (c == ']' && i > class_start)
+			else if (c == ']' && i > class_start)
 				in_class = false;
-			buf_add_char(out, c);
+			buf_add(out, p.ptr + i, n);
 		} else if (c == '[') {
 			in_class = true;
 			/* "]" right behind "[" or "[^" is a member */
@@ -154,13 +173,13 @@ pattern_translate(struct span p, struct buf *out)
 			buf_add_char(out, c);
 		} else if (c == '(' && i + 1 < p.len && p.ptr[i + 1] == '?' &&
 		    (n = translate_flags(span_from(p, i), out)) != 0) {
-			i += n - 1;
+			continue;
 		} else if (c == '{' &&
 		    (n = upper_bound_only(span_from(p, i))) != 0) {
 			buf_add_str(out, "{0");
 			buf_add(out, p.ptr + i + 1, n - 1);
-			i += n - 1;
 		} else {
+			n = 1;
 			buf_add_char(out, c);
 		}
 	}

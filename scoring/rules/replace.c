@@ -148,15 +148,20 @@ tag_length(const struct loader *l, struct span s, struct span *ret_name)
 	    end + l->replace_end.len : 0;
 }
 
-static bool
-contains_tag(const struct loader *l, struct span s)
+/* Where the next tag at or behind from begins, and its length; or s.len */
+static size_t
+find_tag(const struct loader *l, struct span s, size_t from, size_t *ret_length,
+    struct span *ret_name)
 {
-	struct span name;
+	size_t at = from;
 
-	for (size_t i = 0; i < s.len; i++)
-		if (tag_length(l, span_from(s, i), &name) > 0)
-			return true;
-	return false;
+	while ((at = find_text(s, at, l->replace_start)) != NO_INDEX) {
+		*ret_length = tag_length(l, span_from(s, at), ret_name);
+		if (*ret_length > 0)
+			return at;
+		at++;
+	}
+	return s.len;
 }
 
 /* One pass. true: a replacement brought new tags */
@@ -165,7 +170,8 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 {
 	struct span pre = { NULL, 0 }, post = { NULL, 0 }, inter = { NULL, 0 };
 	struct span name, value, s;
-	bool again = false, after_tag = false;
+	bool again = false;
+	size_t last = 0, n;
 
 	if (cut_modifier(l, text, "pre", &name))
 		find_value(l, PRE, name, &pre);
@@ -175,27 +181,26 @@ replace_once(struct loader *l, struct buf *text, struct buf *out)
 		find_value(l, INTER, name, &inter);
 	s = buf_span(text);
 	buf_reset(out);
-	for (size_t i = 0; i < s.len && !out->failed;) {
-		size_t n = tag_length(l, span_from(s, i), &name);
-
-		if (n == 0) {
-			buf_add_char(out, s.ptr[i++]);
-			after_tag = false;
-			continue;
-		}
+	for (size_t at; last < s.len && !out->failed; last = at + n) {
+		at = find_tag(l, s, last, &n, &name);
+		buf_add(out, s.ptr + last, at - last);
+		if (at == s.len)
+			break;
 		/* between two adjacent tags, and before a leading one, the
 		 * split leaves an empty piece: that is where inter goes */
-		if (after_tag || i == 0)
+		if (at == last)
 			buf_add_span(out, inter);
 		buf_add_span(out, pre);
 		if (find_value(l, TAG, name, &value)) {
+			size_t length;
+			struct span inner;
+
 			buf_add_span(out, value);
-			again = again || contains_tag(l, value);
+			again = again || find_tag(l, value, 0, &length, &inner) <
+				value.len;
 		} else
-			buf_add(out, s.ptr + i, n);
+			buf_add(out, s.ptr + at, n);
 		buf_add_span(out, post);
-		after_tag = true;
-		i += n;
 	}
 	return again;
 }

@@ -16,6 +16,9 @@ static const struct {
 	    "test:3: B: unknown regexp modifier\n"
 	    "test:1: A: bad pattern: missing closing parenthesis at offset 1, near \"\"\n"
 	    "test:4: C: missing \")\"\n" },
+	{ "one bad pattern twice", "body A /x(/\nbody B /y/\nbody C /x(/\n",
+	    "test:1: A: bad pattern: missing closing parenthesis at offset 2, near \"\"\n"
+	    "test:3: C: bad pattern: missing closing parenthesis at offset 2, near \"\"\n" },
 	{ "rule name", "header 1A Subject =~ /x/\n", "test:1: not a rule name: \"1A\"\n" },
 	{ "no test", "header A\n", "test:1: header: needs a name and a test\n" },
 	{ "no operator", "header A Subject /x/\n",

@@ -46,6 +46,19 @@ print_name(const char *name, bool behind_another)
 	puts(":");
 }
 
+/* What is short PCRE2 has judged before the compiled databases, which are
+ * megabytes, are read, checked and copied */
+static bool
+is_short(const char *path)
+{
+	enum { SHORT_BYTES = 12 << 10 };
+	struct stat st;
+	int r = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &st) :
+					 stat(path, &st);
+
+	return r == 0 && S_ISREG(st.st_mode) && st.st_size <= SHORT_BYTES;
+}
+
 /* One message, or each of an mbox */
 static int
 explain_file(const struct judge_options *o, const char *path)
@@ -114,8 +127,10 @@ verb_explain(int argc, char **argv)
 		struct state_options so = { o.config, o.db, o.json };
 
 		code = cli_show_verdict(&so, id);
-	} else if (code == EX_OK)
+	} else if (code == EX_OK) {
+		o.compiled = is_short(argv[optind]) ? "none" : NULL;
 		code = explain_file(&o, argv[optind]);
+	}
 	judge_options_done(&o);
 	return code;
 }

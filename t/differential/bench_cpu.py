@@ -58,17 +58,36 @@ class Ours:
         self.process.wait()
 
 
+def make_site(path):
+    """SpamAssassin's settings: Debian's plugins, no Bayes."""
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    for pre in glob.glob('/etc/spamassassin/*.pre'):
+        shutil.copy(pre, path)
+    with open(os.path.join(path, 'local.cf'), 'w') as f:
+        f.write('use_bayes 0\nuse_learner 0\n')
+    return path
+
+
+def prepare(wanted, spamscore):
+    """Where to work, so many different messages, the compiled stock rules."""
+    need_spamassassin()
+    work = os.path.join(os.environ['SPAMSCORE_BUILD'], 'differential')
+    compiled = os.path.join(work, 'compiled')
+    os.makedirs(compiled, exist_ok=True)
+    paths = [p for name in CORPORA for p in unpack(name, work)]
+    if not paths:
+        skip('no corpora under $SPAMSCORE_SHARED')
+    subprocess.run([spamscore, 'compile', '--rules', RULES, '--dir', compiled],
+                   stdout=subprocess.DEVNULL, check=True)
+    return work, paths[::max(1, len(paths) // wanted)][:wanted], compiled
+
+
 class Spamd:
     """One child without end, the network or Bayes."""
 
     def __init__(self, work):
-        site = os.path.join(work, 'spamd')
-        shutil.rmtree(site, ignore_errors=True)
-        os.makedirs(site)
-        for pre in glob.glob('/etc/spamassassin/*.pre'):
-            shutil.copy(pre, site)
-        with open(os.path.join(site, 'local.cf'), 'w') as f:
-            f.write('use_bayes 0\nuse_learner 0\n')
+        site = make_site(os.path.join(work, 'spamd'))
         self.path = os.path.join(site, 'socket')
         self.process = subprocess.Popen(
             ['spamd', '-L', '-x', '-m1', '--max-conn-per-child=1000000',
@@ -110,19 +129,9 @@ class Spamd:
 def main():
     ours, spamscore = sys.argv[1:3]
     wanted = int(sys.argv[3]) if len(sys.argv) > 3 else 3000
-    need_spamassassin()
     if shutil.which('spamd') is None:
         skip('needs spamd (packages spamd or spamassassin)')
-    work = os.path.join(os.environ['SPAMSCORE_BUILD'], 'differential')
-    os.makedirs(work, exist_ok=True)
-    paths = [p for name in CORPORA for p in unpack(name, work)]
-    if not paths:
-        skip('no corpora under $SPAMSCORE_SHARED')
-    paths = paths[::max(1, len(paths) // wanted)][:wanted]
-    compiled = os.path.join(work, 'compiled')
-    os.makedirs(compiled, exist_ok=True)
-    subprocess.run([spamscore, 'compile', '--rules', RULES, '--dir', compiled],
-                   stdout=subprocess.DEVNULL, check=True)
+    work, paths, compiled = prepare(wanted, spamscore)
     peers = (Spamd(work), Ours(ours, '-n', '-c', compiled, RULES),
              Ours(ours, '-n', RULES))
     for i in range(0, len(paths), TURN):

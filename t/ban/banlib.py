@@ -1,7 +1,7 @@
 # What the ban tests share: TAP, the wire format, a helper of their own, and
 # a little network of namespaces. Written against spamscore-banhelper(8), not
 # against the C code, so that it tests the documented format.
-import os, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+import contextlib, os, shutil, signal, socket, struct, subprocess, sys, tempfile, time
 
 SOURCE = os.environ.get('SPAMSCORE_SOURCE') or \
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -184,6 +184,15 @@ class Helper:
                 ok(False, 'the sanitizers find nothing')
                 note(self.log()[-5000:])
             return code
+
+    @contextlib.contextmanager
+    def paused(self):
+        """What takes two commands, with no helper mending in between."""
+        state = lambda: open('/proc/%d/stat' % self.proc.pid).read().rpartition(')')[2].split()[0]
+        self.proc.send_signal(signal.SIGSTOP)
+        wait_for(lambda: state() == 'T')
+        yield
+        self.proc.send_signal(signal.SIGCONT)
 
     def remove(self):
         self.stop()

@@ -101,8 +101,9 @@ subprocess.run([firewall, 'stop'], check=True)
 run('ipset', 'destroy')
 ok(wait_for(lambda: BAD4 in ipset_entries('spamscore-host4') and
     BAD4 in ipset_entries('spamscore-mail4')), 'destroyed sets are made again')
-run('ipset', 'destroy')
-run('ipset', 'create', 'spamscore-mail4', 'hash:ip')
+with helper.paused():
+    run('ipset', 'destroy')
+    run('ipset', 'create', 'spamscore-mail4', 'hash:ip')
 ok(wait_for(lambda: BAD4 in ipset_entries('spamscore-mail4') and
     'hash:net' in run('ipset', 'list', '-t', 'spamscore-mail4')),
     'a set of another type is replaced')
@@ -115,10 +116,11 @@ ok(wait_for(lambda: BAD4 in ipset_entries('spamscore-host4') and
     'a set that is too small gives way under the firewall rule')
 ok(not net.connects(BAD4, 22), 'and the rule uses the new one')
 subprocess.run([firewall, 'stop'], check=True)
-run('ipset', 'destroy')
-run('ipset', 'create', 'spamscore-mail4', 'hash:ip')
-run('iptables', '-A', 'INPUT', '-m', 'set', '--match-set', 'spamscore-mail4',
-    'src', '-j', 'DROP')
+with helper.paused():
+    run('ipset', 'destroy')
+    run('ipset', 'create', 'spamscore-mail4', 'hash:ip')
+    run('iptables', '-A', 'INPUT', '-m', 'set', '--match-set', 'spamscore-mail4',
+        'src', '-j', 'DROP')
 ok(wait_for(lambda: [r for r in admin.many(STATUS) if
     r.source == 'spamscore-mail4' and r.result == 'failed' and
     'firewall rule' in r.reason]), 'a foreign set under a rule is reported')

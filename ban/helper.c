@@ -430,9 +430,16 @@ start(struct helper *h)
 	notify_systemd("READY=1");
 	/* four full sets at 200 bytes an entry, SQLite, the libraries */
 	memory = (size_t)p->max_entries * BAN_SETS * 200 + (256u << 20);
-	if (ban_sandbox_confine(p->state_dir, h->config, memory,
+	if (ban_sandbox_confine_files(p->state_dir, h->config,
 	    64 + p->n_sources * ((size_t)p->connections + 1), &landlock,
 	    &err) < 0) {
+		helper_log(h, BAN_LOG_ERROR, "%s", err.text);
+		return EX_OSERR;
+	}
+	if (h->journal != NULL && ban_journal_start_copier(h->journal, &err) < 0)
+		helper_log(h, BAN_LOG_WARNING, "%s: clients wait for the disk",
+		    err.text);
+	if (ban_sandbox_confine_calls(memory, &err) < 0) {
 		helper_log(h, BAN_LOG_ERROR, "%s", err.text);
 		return EX_OSERR;
 	}

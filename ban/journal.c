@@ -6,11 +6,8 @@
 
 #include "ban/journal_impl.h"
 
-/* pages of write-ahead log after which an idle moment is used */
-#define WAL_IDLE_PAGES 256
-/* ... and after which it is done at once: everybody waits for the disk then,
- * and 64 MB at a time were felt for a second */
-#define WAL_MAX_PAGES 2048
+/* events that one question about a network looks at */
+#define EVENTS_LOOKED_AT 200
 
 const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -41,11 +38,14 @@ const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_EVENT_NEXT] = "SELECT id, time, net, scope, event, result, ttl, "
 	    "count, source, label, reason FROM event WHERE id < ?1 "
 	    "ORDER BY id DESC LIMIT 1",
+	[Q_EVENT_BELOW] = "SELECT max(id) FROM event WHERE id < ?1",
 	[Q_EVENT_NEXT_NET] = "SELECT id, time, net, scope, event, result, ttl, "
 	    "count, source, label, reason FROM event "
-	    "WHERE net = ?2 AND id < ?1 ORDER BY id DESC LIMIT 1",
-	[Q_PRUNE_BAN] = "DELETE FROM ban WHERE (net, scope) IN (SELECT net, scope "
-	    "FROM ban WHERE expires < ?1 LIMIT ?2)",
+	    "WHERE id <= ?1 AND id > ?3 AND net = ?2 ORDER BY id DESC LIMIT 1",
+	[Q_PRUNE_END] = "SELECT net FROM ban WHERE net > ?1 ORDER BY net "
+	    "LIMIT 1 OFFSET ?2",
+	[Q_PRUNE_BAN] = "DELETE FROM ban WHERE net > ?1 AND net <= ?2 AND "
+	    "expires < ?3",
 	[Q_PRUNE_EVENT] = "DELETE FROM event WHERE (id "
 	    "IN (SELECT id FROM event ORDER BY id LIMIT ?2) AND time < ?1)",
 	[Q_PRUNE_EVENT_MAX] = "DELETE FROM event WHERE id IN (SELECT id FROM "
@@ -118,26 +118,10 @@ ban_journal_commit(struct ban_journal *j, struct error *err)
 	code = run(j, Q_COMMIT, err);
 	if (code == 0) {
 		j->pending = false;
-		if (j->wal_pages > WAL_MAX_PAGES)
-			ban_journal_checkpoint(j, true);
+		ban_journal_committed(j);
 	}
 	return code;
 }
-
-void
-ban_journal_checkpoint(struct ban_journal *j, bool even_if_small)
-{
-	if (j->pending || j->wal_pages == 0 ||
-	    (!even_if_small && j->wal_pages < WAL_IDLE_PAGES))
-		return;
-	/* if it fails the log grows until the next attempt */
-	sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-	    NULL);
-	j->wal_pages = 0;
-}
-
-/* A network as a key that sorts by family: family, prefix, address. */
-enum { KEY_SIZE = 18 };
 
 static int
 bind_net(sqlite3_stmt *st, int at, const struct network *net)
@@ -425,36 +409,106 @@ ban_journal_put_event(struct ban_journal *j, const struct ban_history *h,
 	return run(j, Q_EVENT, err);
 }
 
+static void
+column_event(sqlite3_stmt *st, struct ban_history *ret)
+{
+	ret->time = ret->entry.last_time = sqlite3_column_int64(st, 1);
+	column_net(st, 2, &ret->entry.net);
+	ret->entry.scope = (enum ban_scope)(sqlite3_column_int(st, 3) & 3);
+	ret->event = (enum ban_event)sqlite3_column_int(st, 4);
+	ret->result = (enum ban_result)sqlite3_column_int(st, 5);
+	ret->entry.remaining_sec = sqlite3_column_int64(st, 6);
+	ret->entry.count = (uint32_t)sqlite3_column_int64(st, 7);
+	column_text(st, 8, ret->entry.source, BAN_NAME_SIZE);
+	column_text(st, 9, ret->entry.label, BAN_NAME_SIZE);
+	column_text(st, 10, ret->entry.reason, BAN_REASON_SIZE);
+}
+
+/* The events of one network are searched for among all, some at a time. */
+static int
+bind_next_net(struct ban_journal *j, sqlite3_stmt *st,
+    const struct network *net, int64_t id, int64_t *ret_below,
+    struct error *err)
+{
+	sqlite3_stmt *below = j->stmt[Q_EVENT_BELOW];
+	int64_t top = 0;
+	int rc;
+
+	sqlite3_bind_int64(below, 1, id);
+	rc = sqlite3_step(below);
+	if (rc == SQLITE_ROW)
+		top = sqlite3_column_int64(below, 0);
+	sqlite3_reset(below);
+	if (rc != SQLITE_ROW)
+		return fail(j, rc, err);
+	*ret_below = top > EVENTS_LOOKED_AT ? top - EVENTS_LOOKED_AT : 0;
+	sqlite3_bind_int64(st, 1, top);
+	bind_net(st, 2, net);
+	sqlite3_bind_int64(st, 3, *ret_below);
+	return top > 0;
+}
+
 int
 ban_journal_next_event(struct ban_journal *j, const struct network *net,
     int64_t *id, struct ban_history *ret, struct error *err)
 {
 	sqlite3_stmt *st = j->stmt[net != NULL ? Q_EVENT_NEXT_NET : Q_EVENT_NEXT];
+	int64_t below = 0;
 	int rc, code = 0;
 
 	memset(ret, 0, sizeof(*ret));
-	sqlite3_bind_int64(st, 1, *id);
-	if (net != NULL)
-		bind_net(st, 2, net);
+	if (net == NULL)
+		sqlite3_bind_int64(st, 1, *id);
+	else if ((code = bind_next_net(j, st, net, *id, &below, err)) <= 0)
+		return code;
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
 		*id = sqlite3_column_int64(st, 0);
-		ret->time = ret->entry.last_time = sqlite3_column_int64(st, 1);
-		column_net(st, 2, &ret->entry.net);
-		ret->entry.scope = (enum ban_scope)(sqlite3_column_int(st, 3) & 3);
-		ret->event = (enum ban_event)sqlite3_column_int(st, 4);
-		ret->result = (enum ban_result)sqlite3_column_int(st, 5);
-		ret->entry.remaining_sec = sqlite3_column_int64(st, 6);
-		ret->entry.count = (uint32_t)sqlite3_column_int64(st, 7);
-		column_text(st, 8, ret->entry.source, BAN_NAME_SIZE);
-		column_text(st, 9, ret->entry.label, BAN_NAME_SIZE);
-		column_text(st, 10, ret->entry.reason, BAN_REASON_SIZE);
+		column_event(st, ret);
 		code = 1;
+	} else if (net != NULL) {
+		/* below is looked at yet */
+		*id = below + 1;
+		code = below > 0 ? 2 : 0;
 	}
 	sqlite3_reset(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		return fail(j, rc, err);
 	return code;
+}
+
+/* Bans that can be forgotten are searched for some rows at a time, all around
+ * and around: no index by time has to be kept. */
+static int
+prune_bans(struct ban_journal *j, int64_t forget_before, unsigned limit,
+    struct error *err)
+{
+	/* no key sorts behind it */
+	static const unsigned char last[] = { 0xFF };
+	sqlite3_stmt *st = j->stmt[Q_PRUNE_END], *del = j->stmt[Q_PRUNE_BAN];
+	unsigned char end[KEY_SIZE] = { 0 };
+	int rc, size = 0;
+
+	sqlite3_bind_blob(st, 1, j->prune_key, j->prune_size, SQLITE_TRANSIENT);
+	sqlite3_bind_int(st, 2, (int)limit);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW && (size = sqlite3_column_bytes(st, 0)) > 0) {
+		if (size > KEY_SIZE)
+			size = KEY_SIZE;
+		memcpy(end, sqlite3_column_blob(st, 0), (size_t)size);
+	}
+	sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return fail(j, rc, err);
+	sqlite3_bind_blob(del, 1, j->prune_key, j->prune_size, SQLITE_TRANSIENT);
+	if (size > 0)
+		sqlite3_bind_blob(del, 2, end, size, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_blob(del, 2, last, sizeof(last), SQLITE_STATIC);
+	sqlite3_bind_int64(del, 3, forget_before);
+	memcpy(j->prune_key, end, KEY_SIZE);
+	j->prune_size = size;
+	return run(j, Q_PRUNE_BAN, err);
 }
 
 int
@@ -466,20 +520,20 @@ ban_journal_prune(struct ban_journal *j, int64_t forget_before,
 		enum query q;
 		int64_t bound;
 	} steps[] = {
-		{ Q_PRUNE_BAN, forget_before }, { Q_PRUNE_EVENT, history_before },
+		{ Q_PRUNE_EVENT, history_before },
 		{ Q_PRUNE_EVENT_MAX, history_max }, { Q_PRUNE_DAY, day_before },
 	};
+	int more = 0, code = begin(j, err);
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		int code = begin(j, err);
-
-		if (code < 0)
-			return code;
+	if (code == 0)
+		code = prune_bans(j, forget_before, limit, err);
+	for (size_t i = 0; code == 0 && i < sizeof(steps) / sizeof(steps[0]);
+	     i++) {
 		sqlite3_bind_int64(j->stmt[steps[i].q], 1, steps[i].bound);
 		sqlite3_bind_int(j->stmt[steps[i].q], 2, (int)limit);
 		code = run(j, steps[i].q, err);
-		if (code < 0)
-			return code;
+		if (code == 0 && sqlite3_changes(j->db) >= (int)limit)
+			more = 1;
 	}
-	return 0;
+	return code < 0 ? code : more;
 }

@@ -3,8 +3,8 @@
  *
  * Bans with their remaining time, what is remembered of expired ones (for
  * longer bans of repeated offenders), additional claims, days of confirmed
- * good mail, and a history of events. One process has it open (exclusive
- * lock). Writes gather in one transaction until journal_commit(), which is
+ * good mail, and a history of events. One helper has it open (a lock in the
+ * file NAME.lock). Writes gather in one transaction until journal_commit(), which is
  * called before anything is acknowledged. A commit survives the death of the
  * process at any moment, and of the machine but for its last moments.
  *
@@ -46,7 +46,10 @@ int ban_journal_reopen(struct ban_journal *j, struct error *ret_note,
 
 int ban_journal_commit(struct ban_journal *j, struct error *err);
 void ban_journal_rollback(struct ban_journal *j);
-/* Moves the log into the file when it has grown; for idle moments. */
+/* A thread takes over to copy the log into the file, so that nobody waits for
+ * the disk; it works on the journal's files alone and ends with the journal. */
+int ban_journal_start_copier(struct ban_journal *j, struct error *err);
+/* Copies the log into the file when it has grown; for idle moments. */
 void ban_journal_checkpoint(struct ban_journal *j, bool even_if_small);
 
 /* 1 found, 0 not */
@@ -91,11 +94,13 @@ int ban_journal_each_day(struct ban_journal *j, int64_t since_day,
 int ban_journal_put_event(struct ban_journal *j, const struct ban_history *h,
     struct error *err);
 /* The newest event older than *id (INT64_MAX at first; set to its id), of
- * net if not NULL. 1 found, 0 at the end. */
+ * net if not NULL. 1 found, 0 at the end, 2 nothing among the many that were
+ * looked at: ask again. */
 int ban_journal_next_event(struct ban_journal *j, const struct network *net,
     int64_t *id, struct ban_history *ret, struct error *err);
 
-/* Deletes at most limit rows of each kind that nobody needs any more. */
+/* Deletes at most limit rows of each kind that nobody needs any more. 1: there
+ * may be more of them, call again soon. */
 int ban_journal_prune(struct ban_journal *j, int64_t forget_before,
     int64_t history_before, int64_t history_max, int64_t day_before,
     unsigned limit, struct error *err);

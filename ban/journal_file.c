@@ -1,15 +1,20 @@
 /* journal_file - the file itself: schema, opening, and what becomes of one
  * that is damaged or gone. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ban/journal_impl.h"
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
+/* Bans come in the order of nothing, so that each index of a large table costs
+ * a page written for each: there is none but the keys. */
 static const char schema[] =
     "CREATE TABLE ban (net BLOB NOT NULL, scope INTEGER NOT NULL,"
     " first INTEGER NOT NULL, last INTEGER NOT NULL,"
@@ -17,7 +22,6 @@ static const char schema[] =
     " packets INTEGER NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL,"
     " claim_expires INTEGER NOT NULL, reason TEXT NOT NULL,"
     " PRIMARY KEY (net, scope)) WITHOUT ROWID;"
-    "CREATE INDEX ban_expires ON ban (expires);"
     "CREATE TABLE claim (net BLOB NOT NULL, scope INTEGER NOT NULL,"
     " source TEXT NOT NULL, label TEXT NOT NULL, expires INTEGER NOT NULL,"
     " PRIMARY KEY (net, scope, source, label)) WITHOUT ROWID;"
@@ -27,7 +31,12 @@ static const char schema[] =
     " net BLOB NOT NULL, scope INTEGER NOT NULL, event INTEGER NOT NULL,"
     " result INTEGER NOT NULL, ttl INTEGER NOT NULL, count INTEGER NOT NULL,"
     " source TEXT NOT NULL, label TEXT NOT NULL, reason TEXT NOT NULL);"
-    "CREATE INDEX event_net ON event (net, id);";
+    "PRAGMA user_version=2";
+
+/* from version 1, which had two */
+static const char migration[] =
+    "DROP INDEX IF EXISTS ban_expires;DROP INDEX IF EXISTS event_net;"
+    "PRAGMA user_version=2";
 
 int
 ban_journal_code(int rc)
@@ -52,17 +61,6 @@ ban_journal_code(int rc)
 	}
 }
 
-static int
-on_wal(void *context, sqlite3 *db, const char *name, int pages)
-{
-	struct ban_journal *j = context;
-
-	(void)db;
-	(void)name;
-	j->wal_pages = pages;
-	return SQLITE_OK;
-}
-
 int
 ban_journal_exec(sqlite3 *db, const char *sql)
 {
@@ -79,10 +77,9 @@ open_once(const char *path, struct ban_journal *j)
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
-	/* EXCLUSIVE before WAL: no shared memory file, and one helper only.
-	 * The cache is bounded; checkpoints are ours to time. */
-	rc = ban_journal_exec(j->db, "PRAGMA locking_mode=EXCLUSIVE;"
-	    "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
+	/* The cache is bounded; checkpoints are ours to time. */
+	rc = ban_journal_exec(j->db, "PRAGMA journal_mode=WAL;"
+	    "PRAGMA synchronous=NORMAL;PRAGMA wal_autocheckpoint=0;"
 	    "PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
 	    "PRAGMA mmap_size=0;PRAGMA trusted_schema=OFF;"
 	    "PRAGMA journal_size_limit=67108864");
@@ -96,12 +93,13 @@ open_once(const char *path, struct ban_journal *j)
 		return rc;
 	if (version > SCHEMA_VERSION)
 		return SQLITE_MISMATCH; /* of a newer helper: not ours to touch */
-	if (version == 0) {
+	if (version < SCHEMA_VERSION) {
 		rc = ban_journal_exec(j->db, "BEGIN IMMEDIATE");
 		if (rc == SQLITE_OK)
-			rc = ban_journal_exec(j->db, schema);
+			rc = ban_journal_exec(j->db, version == 0 ? schema :
+			    migration);
 		if (rc == SQLITE_OK)
-			rc = ban_journal_exec(j->db, "PRAGMA user_version=1;COMMIT");
+			rc = ban_journal_exec(j->db, "COMMIT");
 		if (rc != SQLITE_OK)
 			return rc;
 	}
@@ -121,13 +119,14 @@ open_once(const char *path, struct ban_journal *j)
 		if (rc != SQLITE_OK)
 			return rc;
 	}
-	sqlite3_wal_hook(j->db, on_wal, j);
+	sqlite3_wal_hook(j->db, ban_journal_log_grew, j);
 	return SQLITE_OK;
 }
 
 static void
 close_db(struct ban_journal *j)
 {
+	ban_journal_close_copier(j);
 	for (int q = 0; q < Q_COUNT; q++) {
 		sqlite3_finalize(j->stmt[q]);
 		j->stmt[q] = NULL;
@@ -167,7 +166,10 @@ open_journal(struct ban_journal *j, struct error *ret_note, struct error *err)
 	}
 	if (rc == SQLITE_OK) {
 		j->corrupt = j->pending = false;
-		j->wal_pages = 0;
+		j->prune_size = 0;
+		j->log_pages = j->log_copied = 0;
+		j->log_generation++;
+		ban_journal_open_copier(j);
 		return 0;
 	}
 	code = rc == SQLITE_MISMATCH ?
@@ -176,6 +178,26 @@ open_journal(struct ban_journal *j, struct error *ret_note, struct error *err)
 	    error_set(err, ban_journal_code(rc), "ban journal \"%s\": %s", j->path,
 	    j->db != NULL ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc));
 	close_db(j);
+	return code;
+}
+
+/* SQLite would let a second helper write into it. */
+static int
+take_lock(struct ban_journal *j, struct error *err)
+{
+	char *path = NULL;
+	int code = 0;
+
+	if (asprintf(&path, "%s.lock", j->path) < 0)
+		return error_set(err, -ENOMEM, "ban journal: out of memory");
+	j->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (j->lock < 0)
+		code = error_set(err, -errno, "ban journal \"%s\": %m", path);
+	else if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
+		code = error_set(err, -errno, "ban journal \"%s\": %s", j->path,
+		    errno == EWOULDBLOCK ? "another helper has it" :
+		    strerror(errno));
+	free(path);
 	return code;
 }
 
@@ -192,7 +214,9 @@ ban_journal_open(const char *path, struct ban_journal **ret_journal,
 		free(j);
 		return error_set(err, -ENOMEM, "ban journal: out of memory");
 	}
-	code = open_journal(j, ret_note, err);
+	code = take_lock(j, err);
+	if (code == 0)
+		code = open_journal(j, ret_note, err);
 	if (code < 0)
 		ban_journal_close(j);
 	else
@@ -227,7 +251,10 @@ ban_journal_close(struct ban_journal *j)
 		return;
 	if (j->db != NULL)
 		ban_journal_rollback(j);
+	ban_journal_stop_copier(j);
 	close_db(j);
+	if (j->lock >= 0)
+		close(j->lock);
 	free(j->path);
 	free(j);
 }

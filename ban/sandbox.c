@@ -174,8 +174,8 @@ limit(int what, const char *name, rlim_t value, struct error *err)
 	return 0;
 }
 
-/* Whatever the loop, SQLite in WAL mode with an exclusive lock, libipset and
- * libmnl really use. */
+/* Whatever the loop, SQLite in WAL mode and the thread that copies its log,
+ * libipset and libmnl really use. */
 static const int plain_calls[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
 	SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(lseek),
@@ -210,6 +210,9 @@ confine_calls(struct error *err)
 	for (size_t i = 0; rc == 0 &&
 	     i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, plain_calls[i], 0);
+	/* the thread that copies the journal's log is bound by it, too */
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	/* netlink is the only family; nothing ever becomes executable */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
@@ -240,19 +243,25 @@ confine_calls(struct error *err)
 }
 
 int
-ban_sandbox_confine(const char *state_dir, const char *config,
-    size_t max_bytes, size_t max_fds, int *ret_landlock, struct error *err)
+ban_sandbox_confine_files(const char *state_dir, const char *config,
+    size_t max_fds, int *ret_landlock, struct error *err)
 {
 	int code = limit(RLIMIT_CORE, "core", 0, err);
 
 	if (code == 0)
 		code = limit(RLIMIT_NOFILE, "nofile", max_fds, err);
-	if (code == 0)
-		code = confine_files(state_dir, config, ret_landlock, err);
+	return code == 0 ? confine_files(state_dir, config, ret_landlock, err) :
+	    code;
+}
+
+int
+ban_sandbox_confine_calls(size_t max_bytes, struct error *err)
+{
+	int code;
+
 	if (SANITIZED)
-		return code;
-	if (code == 0)
-		code = limit(RLIMIT_NPROC, "nproc", 0, err);
+		return 0;
+	code = limit(RLIMIT_NPROC, "nproc", 0, err);
 	if (code == 0)
 		code = limit(RLIMIT_AS, "as", max_bytes, err);
 	return code == 0 ? confine_calls(err) : code;

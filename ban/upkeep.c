@@ -7,8 +7,9 @@
 
 #include "ban/service_impl.h"
 
-#define PRUNE_EVERY_MS 60000
-#define PRUNE_ROWS 5000
+#define PRUNE_EVERY_MS 5000
+#define PRUNE_AGAIN_MS 100
+#define PRUNE_ROWS 1000
 #define UNSURE_RETRY_MS 1000
 #define JOURNAL_LOOK_MS 1000
 /* places of the table looked at before others get their turn */
@@ -273,11 +274,15 @@ ban_service_idle(struct ban_service *s, bool nothing_else)
 	if (s->journal_lost)
 		return;
 	if (s->mono_ms >= s->prune_ms) {
-		s->prune_ms = s->mono_ms + PRUNE_EVERY_MS;
-		if (ban_journal_prune(s->journal, s->now - p->forget_ms / 1000,
-		    s->now - p->history_ms / 1000, p->history_max,
+		int code = ban_journal_prune(s->journal,
+		    s->now - p->forget_ms / 1000, s->now - p->history_ms / 1000,
+		    p->history_max,
 		    s->now / DAY_SEC - p->protect_within_ms / DAY_MS, PRUNE_ROWS,
-		    &err) < 0)
+		    &err);
+
+		s->prune_ms = s->mono_ms + (code == 1 ? PRUNE_AGAIN_MS :
+		    PRUNE_EVERY_MS);
+		if (code < 0)
 			ban_service_journal_failed(s, &err);
 		ban_service_commit(s);
 	}
@@ -509,6 +514,8 @@ next_event(struct ban_service *s, struct ban_cursor *c,
 	}
 	if (code <= 0)
 		return finish(c, reply);
+	if (code == 2)
+		return 0;
 	if (c->left != UINT32_MAX)
 		c->left--;
 	reply->event = h.event;

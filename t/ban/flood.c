@@ -61,11 +61,12 @@ rnd(void)
 	return state;
 }
 
-/* Number n of a long row of addresses that nothing forbids: 32.0.0.0 on. */
+/* Number n of a long row of addresses that nothing forbids, all in 32.0.0.0/6
+ * and in no order, as they come from everywhere. */
 static struct network
 numbered(uint32_t n)
 {
-	uint32_t v = 0x20000000u + n;
+	uint32_t v = 0x20000000u + (n * 0x9E3779B1u & 0x3FFFFFFu);
 	struct netaddr a = { 4, { (uint8_t)(v >> 24), (uint8_t)(v >> 16),
 	    (uint8_t)(v >> 8), (uint8_t)v } };
 

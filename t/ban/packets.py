@@ -145,15 +145,18 @@ text = helper.log()
 for word in ('is gone', 'is foreign', 'bans were missing', "nobody's"):
     ok(word in text, 'logged: ' + word)
 
-status = open('/proc/%d/status' % helper.proc.pid).read()
-caps = {l.split(':')[0]: l.split()[1] for l in status.splitlines() if l.split()[1:]}
-same([caps['CapEff'], caps['CapPrm'], caps['CapBnd'], caps['CapInh'], caps['CapAmb']],
-    ['%016x' % 0x1000] * 3 + ['0' * 16] * 2, 'CAP_NET_ADMIN and nothing else')
 # the sanitizers need more calls than any sensible list has
 sanitized = b'__asan_init' in open(HELPER, 'rb').read()
-same((caps['NoNewPrivs'], caps['Seccomp'], caps['Uid']),
-    ('1', '0' if sanitized else '2', '65534'),
-    'no new privileges, a system call filter, another user')
+threads = os.listdir('/proc/%d/task' % helper.proc.pid)
+same(len(threads), 2, 'the loop, and what waits for the disk')
+for thread in threads:
+    status = open('/proc/%d/task/%s/status' % (helper.proc.pid, thread)).read()
+    caps = {l.split(':')[0]: l.split()[1] for l in status.splitlines() if l.split()[1:]}
+    same([caps['CapEff'], caps['CapPrm'], caps['CapBnd'], caps['CapInh'], caps['CapAmb']],
+        ['%016x' % 0x1000] * 3 + ['0' * 16] * 2, 'CAP_NET_ADMIN and nothing else')
+    same((caps['NoNewPrivs'], caps['Seccomp'], caps['Uid']),
+        ('1', '0' if sanitized else '2', '65534'),
+        'no new privileges, a system call filter, another user')
 same(helper.stop(), 0, 'it stops when asked')
 helper.remove()
 net.close()

@@ -7,12 +7,17 @@
  *                                "RATE OK" (a second; how many said ok)
  *   flood SOCKET garbage N SEED  N random, mutated, short and long packets,
  *                                connecting again whenever it is thrown out
- *   flood SOCKET latency N       N checks, one at a time; prints "MEDIAN P99
- *                                MAX" in microseconds
+ *   flood SOCKET latency N PID   N checks, one at a time; prints "MEDIAN P99
+ *                                MAX WORK" in microseconds, WORK being the
+ *                                longest without the time that process PID
+ *                                and this one could run and were not let
+ *   flood SOCKET echo            a server that does nothing but answer what
+ *                                latency asks: what the machine itself costs
  *   flood SOCKET hoard N         N connections, each asking for lists that it
  *                                never reads; ends with its stdin
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -122,30 +127,77 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int
-latency(unsigned n)
+/* Microseconds that a process waited for a processor so far; 0 unknown. */
+static double
+waited(int schedstat)
 {
-	double *took = calloc(n, sizeof(*took));
-	int fd = open_socket();
+	unsigned long long ran, waits;
+	char text[128];
+	ssize_t n = pread(schedstat, text, sizeof(text) - 1, 0);
 
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return sscanf(text, "%llu %llu", &ran, &waits) == 2 ?
+	    (double)waits / 1e3 : 0;
+}
+
+static int
+latency(unsigned n, unsigned pid)
+{
+	double *took = calloc(n, sizeof(*took)), longest = 0;
+	int fd = open_socket(), server, self;
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/%u/schedstat", pid);
+	server = open(name, O_RDONLY);
+	self = open("/proc/self/schedstat", O_RDONLY);
 	for (unsigned i = 0; took != NULL && i < n; i++) {
 		struct ban_request q = { .op = BAN_OP_CHECK, .id = i,
 			.net = numbered(i), .scope = BAN_BOTH };
 		unsigned char packet[BAN_REPLY_SIZE];
-		double start;
+		double start, before;
 
 		ban_request_encode(&q, packet);
+		before = waited(server) + waited(self);
 		start = now();
 		if (send(fd, packet, BAN_REQUEST_SIZE, MSG_NOSIGNAL) < 0 ||
 		    recv(fd, packet, sizeof(packet), 0) != BAN_REPLY_SIZE)
 			return 1;
 		took[i] = (now() - start) * 1e6;
+		before = took[i] - (waited(server) + waited(self) - before);
+		if (before > longest)
+			longest = before;
 		usleep(1000);
 	}
 	qsort(took, n, sizeof(*took), compare);
-	printf("%.0f %.0f %.0f\n", took[n / 2], took[n - n / 100 - 1], took[n - 1]);
+	printf("%.0f %.0f %.0f %.0f\n", took[n / 2], took[n - n / 100 - 1],
+	    took[n - 1], longest);
 	free(took);
 	return 0;
+}
+
+static int
+echo(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), client;
+	unsigned char packet[BAN_REPLY_SIZE] = { 0 };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(fd, 4) < 0) {
+		perror(path);
+		return 1;
+	}
+	puts("ready");
+	fflush(stdout);
+	while ((client = accept(fd, NULL, NULL)) >= 0) {
+		while (recv(client, packet, sizeof(packet), 0) > 0)
+			send(client, packet, sizeof(packet), MSG_NOSIGNAL);
+		close(client);
+	}
+	return 1;
 }
 
 static size_t
@@ -262,15 +314,17 @@ main(int argc, char **argv)
 	unsigned n = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
 	unsigned extra = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
 
-	if (n == 0)
+	if (argc < 3 || (n == 0 && strcmp(argv[2], "echo") != 0))
 		return 64;
 	path = argv[1];
+	if (strcmp(argv[2], "echo") == 0)
+		return echo();
 	if (strcmp(argv[2], "add") == 0)
 		return add(n, extra);
 	if (strcmp(argv[2], "garbage") == 0)
 		return garbage(n, extra);
 	if (strcmp(argv[2], "latency") == 0)
-		return latency(n);
+		return latency(n, extra);
 	if (strcmp(argv[2], "hoard") == 0)
 		return hoard(n);
 	return 64;

@@ -86,6 +86,7 @@ struct ban_answer {
 	enum ban_scope scope; /* where it is banned now; 0 nowhere */
 	int64_t ttl_sec;      /* for how long */
 	bool simulated;	      /* ban_simulate: nothing was touched */
+	char why[BAN_REASON_SIZE]; /* not, or not in one of two scopes; "" */
 };
 
 /* 0 or -errno; connects lazily and again after a lost connection */

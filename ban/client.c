@@ -232,6 +232,7 @@ ban_add_labelled(struct ban_client *c, const struct network *net,
 	ret_answer->scope = r.entry.scope;
 	ret_answer->ttl_sec = r.entry.remaining_sec;
 	ret_answer->simulated = (r.flags & BAN_REP_SIMULATED) != 0;
+	memcpy(ret_answer->why, r.entry.reason, sizeof(ret_answer->why));
 	return 0;
 }
 

@@ -110,6 +110,13 @@ refuse(struct ban_service *s, const struct ban_source *source,
 	    source->name, q->label, text);
 }
 
+/* Whoever asked is told why not, or why not in one of two scopes. */
+static void
+say_why(struct ban_reply *reply, const char *why)
+{
+	snprintf(reply->entry.reason, BAN_REASON_SIZE, "%s", why);
+}
+
 void
 ban_handle_add(struct ban_service *s, unsigned number, const struct ban_request *q,
     struct ban_reply *reply)
@@ -134,6 +141,7 @@ ban_handle_add(struct ban_service *s, unsigned number, const struct ban_request 
 		return;
 	reply->result = BAN_REFUSED_LIMIT;
 	if (!ban_rate_take(&s->rates[number], source->per_minute, s->mono_ms)) {
+		say_why(reply, "more than per_minute");
 		if (ban_rate_take(&s->rate_logs, 1, s->mono_ms))
 			ban_service_log(s, BAN_LOG_WARNING,
 			    "source=%s more than per_minute=%lld bans",
@@ -150,14 +158,20 @@ ban_handle_add(struct ban_service *s, unsigned number, const struct ban_request 
 		result = ban_service_admit(s, &net, scope, &why);
 		if (result != BAN_OK) {
 			refuse(s, source, q, &net, scope, result, why);
+			say_why(reply, why);
 		} else if (s->policy->simulate) {
 			reply->flags |= BAN_REP_SIMULATED;
 			a.ret_expires = s->now + ban_policy_ttl(s->policy, source, 0,
 			    q->ttl_sec);
 			ban_service_event(s, BAN_EVENT_WOULD_BAN, BAN_OK, NULL, &net, scope,
 			    a.ret_expires - s->now, source->name, q->label, reason);
-		} else
+		} else {
 			result = add_one(s, &a, &net, scope);
+			if (result != BAN_OK)
+				say_why(reply, result == BAN_FAILED ?
+				    "the kernel did not take it; tried again" :
+				    "ban_max_entries, or too many labels");
+		}
 		if (result == BAN_OK) {
 			done |= scope;
 			if (a.ret_expires - s->now > longest)

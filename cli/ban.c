@@ -55,7 +55,7 @@ fail(int code, const struct error *err)
 }
 
 static int
-refused(const char *what, enum ban_result result)
+refused(const char *what, enum ban_result result, const char *why)
 {
 	int exit_code = EX_NOPERM;
 
@@ -63,7 +63,8 @@ refused(const char *what, enum ban_result result)
 		exit_code = EX_TEMPFAIL;
 	else if (result == BAN_REFUSED_INVALID)
 		exit_code = EX_USAGE;
-	return cli_fail(exit_code, "%s: %s", what, ban_result_name(result));
+	return cli_fail(exit_code, "%s: %s%s%s", what, ban_result_name(result),
+	    why[0] != '\0' ? ": " : "", why);
 }
 
 static void
@@ -209,17 +210,23 @@ do_add(struct ban_client *c, const struct ban_options *o,
 	if (code < 0)
 		return fail(code, &err);
 	if (o->json)
-		return cli_print_json(stdout, json_pack("{s:s, s:s, s:s?, s:I, s:b}",
+		return cli_print_json(stdout, json_pack(
+		    "{s:s, s:s, s:s?, s:I, s:b, s:o}",
 		    "net", text, "result", ban_result_name(a.result), "scope",
 		    a.scope != 0 ? ban_scope_name(a.scope) : NULL, "ttl_sec",
-		    (json_int_t)a.ttl_sec, "simulated", a.simulated)) != EX_OK ?
-		    EX_IOERR : a.result == BAN_OK ? EX_OK :
-		    refused(text, a.result);
+		    (json_int_t)a.ttl_sec, "simulated", a.simulated, "why",
+		    json_text(a.why))) != EX_OK ? EX_IOERR :
+		    a.result == BAN_OK ? EX_OK : refused(text, a.result, a.why);
 	if (a.result != BAN_OK)
-		return refused(text, a.result);
-	printf("%s: %sbanned for %s, %s\n", text,
+		return refused(text, a.result, a.why);
+	printf("%s: %sbanned for %s, %s", text,
 	    a.simulated ? "simulated: would be " : "",
 	    ban_scope_name(a.scope), short_time(a.ttl_sec, ttl));
+	if (a.why[0] != '\0') {
+		printf("; not for %s: ", a.scope == BAN_MAIL ? "host" : "mail");
+		print_escaped(a.why);
+	}
+	putchar('\n');
 	return EX_OK;
 }
 
@@ -227,7 +234,9 @@ static int
 do_del(struct ban_client *c, const struct ban_options *o,
     const struct network *net, const char *text)
 {
-	enum ban_result result;
+	enum ban_result result, now;
+	char around[NETADDR_TEXT];
+	struct ban_entry e;
 	struct error err = { "" };
 	int code = ban_del_labelled(c, net, o->scope, o->label,
 	    !o->own && o->label == NULL, &result, &err);
@@ -235,7 +244,15 @@ do_del(struct ban_client *c, const struct ban_options *o,
 	if (code < 0)
 		return fail(code, &err);
 	if (result != BAN_OK && result != BAN_NOT_BANNED)
-		return refused(text, result);
+		return refused(text, result, "");
+	/* who asks for an address wants it in, not to hear that the ban is a
+	 * network's; whose own claim ends has had what was asked for */
+	if (!o->own && o->label == NULL && ban_check(c, &net->addr, o->scope,
+	    &e, &now, &err) == 0 && now == BAN_OK && e.net.prefix_len <
+	    (net->addr.family == 6 && net->prefix_len > 64 ? 64 :
+	    net->prefix_len))
+		return cli_fail(EX_DATAERR, "%s: still banned, as a part of %s",
+		    text, network_format(&e.net, around));
 	printf("%s: %s\n", text, result == BAN_OK ? "no longer banned" :
 	    "was not banned");
 	return EX_OK;
@@ -258,7 +275,7 @@ do_check(struct ban_client *c, const struct ban_options *o,
 		return 1;
 	}
 	if (result != BAN_OK)
-		return refused(text, result);
+		return refused(text, result, "");
 	return print_entry((void *)(uintptr_t)o, &e);
 }
 
@@ -282,7 +299,7 @@ do_show(struct ban_client *c, const struct ban_options *o,
 		if (code < 0)
 			return fail(code, &err);
 		if (result != BAN_OK && result != BAN_NOT_BANNED)
-			return refused(text, result);
+			return refused(text, result, "");
 		if (result == BAN_OK) {
 			any = true;
 			if ((code = print_entry((void *)(uintptr_t)o, &e)) != 0)
@@ -306,7 +323,7 @@ do_flush(struct ban_client *c, const struct ban_options *o)
 	if (code < 0)
 		return fail(code, &err);
 	if (result != BAN_OK)
-		return refused("flush", result);
+		return refused("flush", result, "");
 	printf("%" PRIu64 " claims ended\n", ended);
 	return EX_OK;
 }
@@ -320,7 +337,7 @@ do_confirm(struct ban_client *c, const struct network *net, const char *text)
 
 	if (code < 0)
 		return fail(code, &err);
-	return result == BAN_OK ? EX_OK : refused(text, result);
+	return result == BAN_OK ? EX_OK : refused(text, result, "");
 }
 
 static int
@@ -460,7 +477,11 @@ verb_ban(int argc, char **argv)
 		return cli_usage("ban");
 	if (argc == 1) {
 		text = argv[0];
-		if (!network_parse(span_cstr(text), &net) || net.excluded)
+		/* "203.0.113", a /24 in SpamAssassin's files, is a typing error
+		 * here */
+		if (!network_parse(span_cstr(text), &net) || net.excluded ||
+		    (strchr(text, '/') == NULL && net.prefix_len !=
+		    (net.addr.family == 4 ? 32 : 128)))
 			return cli_fail(EX_USAGE, "no address or network: \"%s\"",
 			    text);
 	}

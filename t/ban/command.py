@@ -6,7 +6,7 @@ from banlib import *
 
 need_root('ipset')
 COMMAND = os.path.join(BUILD, 'cli', 'spamscore')
-helper = Helper('ban_allow 192.0.2.0/24').start()
+helper = Helper('ban_allow 192.0.2.0/24\nban_protect_days 2').start()
 
 def ban(*args, socket=None):
     p = subprocess.run([COMMAND, 'ban', '--socket', socket or helper.path(), *args],
@@ -32,7 +32,24 @@ same((row['scope'], row['count'], row['packets'], row['source'], row['label'],
 same(row['reason'], "said 'no'\\x1b[2J", 'the reason was escaped by the helper')
 same(len(ban('list', '--scope', 'host')[1].splitlines()), 1, 'list of one scope')
 code, out, err = ban('add', '192.0.2.1')
-same((code, out, err), (77, '', 'spamscore: 192.0.2.1: refused-allowed\n'), 'refused')
+same((code, out, err), (77, '',
+    'spamscore: 192.0.2.1: refused-allowed: allow-listed\n'), 'refused, and why')
+code, out, err = ban('add', '192.0.2.1', '--json')
+same((code, json.loads(out)), (77, {'net': '192.0.2.1', 'result': 'refused-allowed',
+    'scope': None, 'ttl_sec': 0, 'simulated': False, 'why': 'allow-listed'}), 'as JSON')
+for day in (0, 1):
+    helper.client().call(CONFIRM, '203.0.113.70', ttl=int(time.time()) - day * 86400)
+same(ban('add', '203.0.113.70', '--scope', 'both', '--time', '1h'), (0,
+    '203.0.113.70: banned for host, 60m; not for mail: confirmed good mail\n', ''),
+    'half refused, and why')
+same(ban('add', '198.51.0.0/24', '--time', '1h')[0], 0, 'a network')
+same(ban('del', '198.51.0.0'), (65, '',
+    'spamscore: 198.51.0.0: still banned, as a part of 198.51.0.0/24\n'),
+    'del of an address in it is not silently nothing')
+same(ban('del', '198.51.0.0', '--own')[0], 0, 'an own claim that is none')
+same(ban('del', '198.51.0.0/24')[1], '198.51.0.0/24: no longer banned\n', 'del of the network')
+same(ban('del', '203.0.113.70')[0], 0, 'and of the other')
+same(ban('add', '203.0.113')[0], 64, 'half an address is not a network')
 same(ban('add', 'example.org')[0], 64, 'a name is no address')
 same(ban('add', '203.0.113.9', '--time', 'soon')[0], 64, 'no time')
 same(ban('add', '203.0.113.9', '--label', 'a b')[0], 64, 'no label')
@@ -44,7 +61,8 @@ ok(code == 0 and 'mail' in out.splitlines()[0] and ' ban ' in out.splitlines()[1
     'show: the ban, then its history')
 events = [json.loads(l) for l in ban('history', '--json')[1].splitlines()]
 same([(e['event'], e['result']) for e in events],
-    [('refused', 'refused-allowed')] + [('ban', 'ok')] * 3, 'history, newest first')
+    [('unban', 'ok')] * 2 + [('ban', 'ok'), ('refused', 'refused-protected'), ('ban', 'ok')] +
+    [('refused', 'refused-allowed')] * 2 + [('ban', 'ok')] * 3, 'history, newest first')
 same(len(ban('history', '--limit', '2')[1].splitlines()), 2, 'history, limited')
 same(len(ban('history', '203.0.113.9')[1].splitlines()), 1, 'history of one')
 same(ban('del', '203.0.113.9'), (0, '203.0.113.9: no longer banned\n', ''), 'del')

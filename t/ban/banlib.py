@@ -42,6 +42,14 @@ def done():
     print('1..%d' % count)
     sys.exit(1 if failed else 0)
 
+def stop_if_failed(*logs):
+    """What builds on what failed only waits. The ends of the log files say why."""
+    if failed:
+        for path in logs:
+            with open(path, errors='replace') as f:
+                note('%s:\n%s' % (path, ''.join(f.readlines()[-60:])))
+        done()
+
 def need_root(*programs):
     """In namespaces of our own (nothing outlives the test), or not at all."""
     if os.geteuid() != 0:
@@ -141,11 +149,16 @@ class Helper:
     def __init__(self, config='', program=HELPER):
         self.dir = tempfile.mkdtemp(prefix='spamscore-ban.')
         os.chmod(self.dir, 0o755)
-        self.program = program
+        self.program = self.copy(program)
         self.config = os.path.join(self.dir, 'spamscore.conf')
         self.log_path = os.path.join(self.dir, 'log')
         self.proc = None
         self.write_config(config)
+
+    def copy(self, program):
+        """Of its own: a linker at work leaves a file that cannot be run."""
+        wait_for(lambda: os.access(program, os.X_OK), 60)
+        return shutil.copy(program, self.dir)
 
     def write_config(self, config):
         with open(self.config, 'w') as f:

@@ -25,7 +25,7 @@ for path in logs.values():
     open(path, 'w').close()
 with open(os.path.join(conf, 'action.d/spamscore.local'), 'w') as f:
     f.write('[Init]\nspamscore = %s\nsocket = %s\n' %
-        (os.path.join(BUILD, 'cli/spamscore'), helper.path('fail2ban')))
+        (helper.copy(os.path.join(BUILD, 'cli/spamscore')), helper.path('fail2ban')))
 with open(os.path.join(conf, 'fail2ban.local'), 'w') as f:
     f.write('[DEFAULT]\nallowipv6 = yes\nlogtarget = %s\nsocket = %s/f2b.sock\npidfile = %s/f2b.pid\n'
         'dbfile = %s/f2b.sqlite\n' % (logs['fail2ban'], *[helper.dir] * 3))
@@ -63,6 +63,9 @@ def say(log, text, times=1):
     with open(logs[log], 'a') as f:
         f.write(('%s mx %s\n' % (stamp, text)) * times)
 
+def tell():
+    stop_if_failed(logs['fail2ban'], helper.log_path)
+
 pids = iter(range(1000, 2000))
 
 def ssh(address):
@@ -78,7 +81,7 @@ server = subprocess.Popen(['fail2ban-server', '-c', conf, '-s',
 if not ok(wait_for(lambda: 'pong' in client('ping', check=False), 30),
         'fail2ban starts with our jails'):
     note(client('-d', check=False)[-2000:])
-    done()
+    tell()
 jails = ('dovecot', 'postfix-sasl', 'recidive', 'spamscore', 'sshd')
 ok(wait_for(lambda: all(j in client('status') for j in jails)), 'all five')
 
@@ -109,6 +112,7 @@ for address, scope, label in ((ssh4, BOTH, 'sshd, IPv4'), (ssh6, BOTH, 'sshd, IP
     same(banned(address), scope, label)
 same((banned(allowed), banned(tagged)), (0, 0),
     'neither the allow-listed, nor what a client wrote into its address, nor the tagged')
+tell()
 row = admin.call(CHECK, ssh4, HOST)
 same((row.source, row.label, row.reason, 570 <= row.remaining <= 600),
     ('fail2ban', 'sshd', 'fail2ban sshd: 3 failures', True),
@@ -127,6 +131,7 @@ ssh(ssh4)
 wait_for(lambda: admin.call(CHECK, ssh4, HOST).remaining > 86400, 20)
 row = admin.call(CHECK, ssh4, HOST)
 ok(600000 <= row.remaining <= 604800, 'recidive bans through the helper, for a week')
+tell()
 client('set', 'sshd', 'unbanip', ssh4)
 ok(wait_for(lambda: [h for h in admin.many(HISTORY, ssh4, limit=1)]) and
     banned(ssh4) == BOTH, 'sshd lets go, recidive still holds')
@@ -138,6 +143,7 @@ admin = helper.client()
 say('mail', SASL % '203.0.113.65', 3)
 ok(wait_for(lambda: banned('203.0.113.65') == BOTH, 20), 'a restarted helper is found')
 
+tell()
 client('set', 'recidive', 'unbanip', ssh4)
 ok(wait_for(lambda: banned(ssh4) == 0), 'recidive unbans')
 client('unban', '--all')
@@ -145,6 +151,7 @@ ok(wait_for(lambda: not admin.many(LIST, scope=BOTH)), 'unban --all flushes ours
 admin.add('203.0.113.200')
 ssh('203.0.113.201')
 ok(wait_for(lambda: banned('203.0.113.201') == BOTH, 20), 'and it goes on')
+tell()
 client('stop')
 server.wait(20)
 ok(wait_for(lambda: banned('203.0.113.201') == 0) and banned('203.0.113.200') == MAIL,
@@ -154,5 +161,6 @@ errors = [l for l in text.splitlines() if ' ERROR ' in l]
 other = [l for l in errors if allowed not in l and 'returned 77' not in l]
 ok(errors and not other, 'fail2ban complains about the allow-listed, and nothing else')
 note('\n'.join(other))
+tell()
 helper.remove()
 done()

@@ -91,11 +91,13 @@ fit_step(struct tuning *t)
 	for (size_t j = 0; j < t->set.rule_count; j++)
 		t->before[j] = t->set.rules[j].current;
 	r = scores_fit(&t->set, &o, t->after, t->rules, &t->fit, &err);
+	if (r == 0 && !t->o->judge.json)
+		tune_print_fit(t);
+	if (!t->o->judge.json)
+		tune_print_doubted(t);
 	if (r != 0)
 		return cli_fail(r == -ENODATA ? EX_DATAERR : EX_OSERR, "%s",
 		    err.text);
-	if (!t->o->judge.json)
-		tune_print_fit(t);
 	return EX_OK;
 }
 

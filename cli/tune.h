@@ -48,6 +48,8 @@ struct tuning {
 void tune_print_collect(const struct tuning *t);
 void tune_print_clean(const struct tuning *t);
 void tune_print_fit(const struct tuning *t);
+/* Also where too little was left to fit to */
+void tune_print_doubted(const struct tuning *t);
 void tune_print_certificate(const struct tuning *t);
 void tune_print_compare(const struct tuning *t);
 void tune_print_result(const struct tuning *t);

@@ -2,6 +2,7 @@
  * What a tuning did, step by step in words, and all of it as JSON.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -92,26 +93,71 @@ void
 tune_print_fit(const struct tuning *t)
 {
 	const struct scores_report *r = &t->fit;
-	size_t shown = 0;
 
 	printf("fit: %zu rules with enough hits, %zu moved; cost a message %.4f "
 	       "before, %.4f by cross-validation (pull %g, %u sweeps)\n",
 	    r->rules, r->moved, r->cv_before, r->cv_after, r->pull, r->sweeps);
-	if (r->suspects == 0)
-		return;
-	printf("     %zu labels are doubted and not fitted to:\n", r->suspects);
-	for (size_t i = 0; i < t->set.count; i++) {
+}
+
+struct doubted {
+	const struct tune_message **list; /* surest first; the caller frees */
+	size_t count;
+};
+
+static int
+doubted_cmp(const void *pa, const void *pb)
+{
+	const struct tune_message *a = *(const struct tune_message *const *)pa;
+	const struct tune_message *b = *(const struct tune_message *const *)pb;
+
+	if (a->wrong != b->wrong)
+		return a->wrong > b->wrong ? -1 : 1;
+	return (a > b) - (a < b);
+}
+
+/* Labels that are more likely wrong than right; of held-out mail or of what
+ * was to be fitted to. Out of memory: none are named. */
+static struct doubted
+doubted_find(const struct tuning *t, bool held_out)
+{
+	size_t count = held_out ? t->fit.held_suspects : t->fit.suspects;
+	struct doubted d = { calloc(count + 1, sizeof(*d.list)), 0 };
+
+	for (size_t i = 0; i < t->set.count && d.list != NULL; i++) {
 		const struct tune_message *m = &t->set.messages[i];
 
-		if (m->use != TUNE_SUSPECT || shown++ >= SHOWN_SUSPECTS)
-			continue;
-		printf("       %s: ", m->spam ? "spam" : "ham");
-		cli_print_text(span_cstr(m->name));
+		if (d.count < count && (held_out ? m->use == TUNE_HELD_OUT &&
+			m->wrong >= SCORES_DOUBTED : m->use == TUNE_SUSPECT))
+			d.list[d.count++] = m;
+	}
+	if (d.count > 0)
+		qsort(d.list, d.count, sizeof(*d.list), doubted_cmp);
+	return d;
+}
+
+static void
+doubted_print(const struct tuning *t, bool held_out, const char *what)
+{
+	struct doubted d = doubted_find(t, held_out);
+
+	if (d.count > 0)
+		printf("doubt: %zu labels look wrong, %s:\n", d.count, what);
+	for (size_t i = 0; i < d.count && i < SHOWN_SUSPECTS; i++) {
+		printf("       labelled %s: ", d.list[i]->spam ? "spam" : "ham");
+		cli_print_text(span_cstr(d.list[i]->name));
 		putchar('\n');
 	}
-	if (shown > SHOWN_SUSPECTS)
+	if (d.count > SHOWN_SUSPECTS)
 		printf("       and %zu more, all of them with --json\n",
-		    shown - SHOWN_SUSPECTS);
+		    d.count - SHOWN_SUSPECTS);
+	free(d.list);
+}
+
+void
+tune_print_doubted(const struct tuning *t)
+{
+	doubted_print(t, false, "and are not fitted to");
+	doubted_print(t, true, "but are judged on as they are");
 }
 
 void
@@ -212,18 +258,17 @@ rules_json(const struct tuning *t)
 }
 
 static json_t *
-suspects_json(const struct tuning *t)
+doubted_json(const struct tuning *t, bool held_out)
 {
+	struct doubted d = doubted_find(t, held_out);
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < t->set.count; i++) {
-		const struct tune_message *m = &t->set.messages[i];
-
-		if (m->use == TUNE_SUSPECT)
-			json_array_append_new(list, json_pack("{s:s, s:o}",
-			    "label", m->spam ? "spam" : "ham", "path",
-			    json_text(m->name)));
-	}
+	for (size_t i = 0; i < d.count; i++)
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o}",
+		    "label", d.list[i]->spam ? "spam" : "ham", "path",
+		    json_text(d.list[i]->name), "wrong",
+		    number(d.list[i]->wrong)));
+	free(d.list);
 	return list;
 }
 
@@ -256,11 +301,12 @@ tune_print_json(const struct tuning *t)
 	json_object_set_new(o, "tests_open", count(t->set.tests_open));
 	json_object_set_new(o, "clean", clean_json(&t->clean));
 	json_object_set_new(o, "fit", json_pack(
-	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "ham",
+	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "ham",
 	    count(f->ham), "spam", count(f->spam), "rules", count(f->rules),
 	    "moved", count(f->moved), "pull", number(f->pull), "cost_before",
 	    number(f->cv_before), "cost_after", number(f->cv_after), "sweeps",
-	    (json_int_t)f->sweeps, "suspects", suspects_json(t)));
+	    (json_int_t)f->sweeps, "suspects", doubted_json(t, false),
+	    "held_suspects", doubted_json(t, true)));
 	json_object_set_new(o, "tag_score", number(t->thresholds_after.tag));
 	json_object_set_new(o, "reject_score",
 	    number(t->thresholds_after.reject));

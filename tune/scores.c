@@ -4,22 +4,30 @@
 #include <string.h>
 
 #include "scoring/learn/metrics.h"
+#include "tune/doubt.h"
 #include "tune/fit.h"
 #include "tune/scores.h"
 #include "tune/twins.h"
 
 enum {
 	FOLDS = 5,
+	/* Folds are drawn anew so often in a small set: where a few messages
+	 * decide, what is chosen must not hang on which fold they are in. */
+	MAX_REPEATS = 10,
+	REPEATED_ROWS = 5000,
 	LEAST_OF_CLASS = 20, /* messages, after duplicates went */
 	NONE = TWINS_NONE,
 };
 
-/* A label is doubted when a fit without the message gives odds of e^DOUBT
- * against it, and the scores in force contradict it too: they put it among
- * the clearer three quarters of the other class. With lesser odds it is
- * fitted to, but at even cost: among twenty ham one wrong label would else
- * outvote all spam like it. */
-static const double DOUBT = 4, LESS_DOUBT = 2;
+/* A label is doubted as far as both doubt it, a fit that stays near the scores
+ * in force and one that is free to leave them: good mail of a kind that they
+ * always took for spam is no wrong label, and the free fit sees that it is a
+ * kind. What is found changes what is fitted to, so it is looked for again. */
+static const double DOUBT_PULLS[] = { 2, 32 };
+enum {
+	DOUBT_PULL_COUNT = sizeof(DOUBT_PULLS) / sizeof(DOUBT_PULLS[0]),
+	DOUBT_ROUNDS = 2,
+};
 /* Ham within so many points of the threshold costs all of ham_cost in the
  * second pass, ham further below this part of it. */
 static const double NEAR = 3, FAR_COST = 0.5;
@@ -33,16 +41,16 @@ static const double CLEARLY = 0.02;
 enum { TAG_STEPS = 6 };
 static const double LEAST_TAG = 0.5, TAG_GAP = 0.01;
 /* Ham so close below the threshold counts as partly lost when a lower one is
- * tried: there is more ham in the world than was seen. */
-static const double RAMP = 1;
+ * tried: there is more ham in the world than was seen, and the less was seen
+ * the further it reaches. */
+static const double RAMP = 1, RAMP_HAM = 200;
 
 struct work {
 	struct tune_set *s;
 	const struct scores_options *o;
 	struct scores_rule *rules;
 	double tag; /* the threshold that is tried */
-	double slope, offset; /* from scores out of fold to log-odds */
-	double quartile[2]; /* of the scores in force: ham's upper, spam's lower */
+	double ramp;
 	/* messages that are fitted to, their fold and score out of it */
 	uint32_t *rows;
 	size_t row_count;
@@ -82,11 +90,12 @@ rows_choose(struct work *w, struct scores_report *r, struct error *err)
 		w->rows[w->row_count++] = (uint32_t)i;
 		(*(m->spam ? &r->spam : &r->ham))++;
 	}
+	w->ramp = RAMP * fmax(1, sqrt(RAMP_HAM / fmax(1, (double)r->ham)));
 	if (r->ham >= LEAST_OF_CLASS && r->spam >= LEAST_OF_CLASS)
 		return 0;
 	return error_set(err, -ENODATA, "not enough mail to fit scores to: %zu "
-	    "ham and %zu spam are left, %d of each are needed", r->ham, r->spam,
-	    LEAST_OF_CLASS);
+	    "ham and %zu spam are left, %d of each are needed; %zu labels are "
+	    "doubted", r->ham, r->spam, LEAST_OF_CLASS, r->suspects);
 }
 
 static void
@@ -261,9 +270,8 @@ row_score(const struct work *w, size_t i, const double *solution)
 	return sum;
 }
 
-/* out: each row's score by a fit that did not see its campaign */
 static int
-cross_validate(struct work *w, double pull, struct error *err)
+fold_validate(struct work *w, double pull, double share, struct error *err)
 {
 	struct fit_report report;
 
@@ -274,65 +282,130 @@ cross_validate(struct work *w, double pull, struct error *err)
 			return r;
 		for (size_t i = 0; i < w->row_count; i++)
 			if (w->fold[i] == f)
-				w->out[i] = row_score(w, i, w->solution);
+				w->out[i] += share * row_score(w, i, w->solution);
 	}
 	return 0;
 }
 
+/* out: each row's score by a fit that did not see its campaign, the mean of
+ * all repeats. Leaves the solution of the last fit. */
+static int
+cross_validate(struct work *w, double pull, struct error *err)
+{
+	size_t fits = REPEATED_ROWS / (w->row_count + 1);
+	unsigned repeats = fits < 1 ? 1 : fits > MAX_REPEATS ? MAX_REPEATS :
+	    (unsigned)fits;
+	int r = 0;
+
+	for (size_t i = 0; i < w->row_count; i++)
+		w->out[i] = 0;
+	for (unsigned k = 0; k < repeats && r == 0; k++) {
+		for (size_t i = 0; i < w->row_count; i++)
+			w->fold[i] = (uint8_t)tune_set_fold(w->s, w->rows[i],
+			    w->o->seed * MAX_REPEATS + k, FOLDS);
+		r = fold_validate(w, pull, 1 / (double)repeats, err);
+	}
+	return r;
+}
+
+/* What a label may weigh: a message that is of the other class with
+ * probability p pulls to its label with 1 - p and away from it with p. */
+static double
+trust_in(const struct tune_message *m)
+{
+	return fmax(1e-6, 1 - 2 * m->wrong);
+}
+
 /* Classes weigh the same, whatever their sizes. */
 static void
-weights_even(struct work *w, const struct scores_report *r)
+weights_even(struct work *w)
 {
+	double size[2] = { 0, 0 };
+
+	for (size_t i = 0; i < w->row_count; i++)
+		size[w->label[i] > 0] += trust_in(row_message(w, i));
 	for (size_t i = 0; i < w->row_count; i++) {
-		w->price[i] = w->label[i] > 0 ? 1 :
-		    (double)r->spam / (double)r->ham;
-		w->weight[i] = row_message(w, i)->weight * w->price[i];
+		const struct tune_message *m = row_message(w, i);
+
+		w->price[i] = trust_in(m) *
+		    (m->spam ? 1 : size[1] / fmax(1, size[0]));
+		w->weight[i] = m->weight * w->price[i];
 	}
 }
 
-/* Scores out of fold as log-odds of spam at even cost (Platt): a message that
- * nothing hits is far below the threshold, and yet may well be spam. Newton's
- * method on two parameters; a little l2 keeps perfect separation finite. */
-static void
-odds_calibrate(struct work *w)
+/* Points of any message, fitted to or not, above the threshold */
+static double
+message_over(const struct work *w, const struct tune_message *m)
 {
-	double a = 1, b = 0;
+	double sum = m->fixed - w->tag;
 
-	for (int step = 0; step < 50; step++) {
-		double ga = 0.01 * a, gb = 0.01 * b, haa = 0.01, hab = 0, hbb = 0.01;
-		double det;
+	for (uint32_t k = 0; k < m->hit_count; k++) {
+		uint32_t j = w->s->hits[m->first_hit + k];
 
-		for (size_t i = 0; i < w->row_count; i++) {
-			double x = w->out[i] - w->tag, z = a * x + b;
-			double p = 1 / (1 + exp(-z));
-			double g = w->price[i] * (p - (w->label[i] > 0));
-			double h = w->price[i] * p * (1 - p);
-
-			ga += g * x;
-			gb += g;
-			haa += h * x * x;
-			hab += h * x;
-			hbb += h;
-		}
-		det = haa * hbb - hab * hab;
-		if (!(det > 1e-12))
-			break;
-		a -= fmax(-1, fmin(1, (hbb * ga - hab * gb) / det));
-		b -= fmax(-1, fmin(1, (haa * gb - hab * ga) / det));
+		sum += w->column_of[j] != NONE ?
+		    w->solution[w->column_of[j]] : w->s->rules[j].current;
 	}
-	w->slope = fmax(0, a);
-	w->offset = b;
+	return sum;
 }
 
-/* Do fit and scores in force both contradict the label? */
 static bool
-is_doubted(const struct work *w, size_t i, double odds)
+is_judged(const struct tune_message *m)
 {
-	double now = row_score(w, i, w->current);
-	double fitted = w->slope * (w->out[i] - w->tag) + w->offset;
+	return m->use == TUNE_FIT || m->use == TUNE_HELD_OUT;
+}
 
-	return w->label[i] > 0 ? now <= w->quartile[0] && fitted < -odds :
-	    now >= w->quartile[1] && fitted > odds;
+/* After a cross-validation: how likely each label is wrong, at most as it was
+ * by the pull before. Held-out mail, which no fit has seen, is judged by the
+ * last one: it changes nothing, but its labels may be wrong too. */
+static void
+doubt_take(struct work *w, bool first)
+{
+	struct doubt d;
+
+	for (size_t i = 0; i < w->row_count; i++)
+		w->out[i] -= w->tag;
+	doubt_find(w->out, w->label, w->row_count, &d);
+	for (size_t i = 0, row = 0; i < w->s->count; i++) {
+		struct tune_message *m = &w->s->messages[i];
+		double over, p;
+
+		if (!is_judged(m))
+			continue;
+		over = m->use == TUNE_FIT ? w->out[row++] : message_over(w, m);
+		/* that nothing hits a spam does not speak for it */
+		p = m->spam && over >= -w->tag ? 0 :
+		    doubt_wrong(&d, over, m->spam);
+		m->wrong = first ? p : fmin(m->wrong, p);
+	}
+}
+
+/* At even cost, so that a wrong label pulls no harder than a right one. What
+ * is doubted is marked, for the rows to be chosen anew. */
+static int
+doubt_run(struct work *w, struct scores_report *r, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < w->s->count; i++)
+		w->s->messages[i].wrong = 0;
+	for (int round = 0; round < DOUBT_ROUNDS && rc == 0; round++) {
+		weights_even(w);
+		for (int k = 0; k < DOUBT_PULL_COUNT && rc == 0; k++) {
+			rc = cross_validate(w, DOUBT_PULLS[k], err);
+			if (rc == 0)
+				doubt_take(w, k == 0);
+		}
+	}
+	for (size_t i = 0; i < w->s->count && rc == 0; i++) {
+		struct tune_message *m = &w->s->messages[i];
+
+		if (!is_judged(m) || m->wrong < SCORES_DOUBTED)
+			continue;
+		(*(m->use == TUNE_FIT ? &r->suspects : &r->held_suspects))++;
+		if (m->use == TUNE_FIT)
+			m->use = TUNE_SUSPECT;
+	}
+	return rc;
 }
 
 /* The second pass: ham far below the threshold costs little whatever it
@@ -341,34 +414,11 @@ static void
 weights_refine(struct work *w)
 {
 	for (size_t i = 0; i < w->row_count; i++) {
-		if (w->label[i] > 0 || is_doubted(w, i, LESS_DOUBT))
-			continue;
-		w->price[i] = w->o->ham_cost;
-		w->weight[i] = row_message(w, i)->weight * w->price[i] *
-		    (w->out[i] > w->tag - NEAR ? 1 : FAR_COST);
-	}
-}
+		const struct tune_message *m = row_message(w, i);
 
-static int
-double_cmp(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Uses out, which is filled again by every cross-validation */
-static void
-quartiles_find(struct work *w)
-{
-	for (int spam = 0; spam < 2; spam++) {
-		size_t n = 0;
-
-		for (size_t i = 0; i < w->row_count; i++)
-			if ((w->label[i] > 0) == (spam != 0))
-				w->out[n++] = row_score(w, i, w->current);
-		qsort(w->out, n, sizeof(*w->out), double_cmp);
-		w->quartile[spam] = n > 0 ? w->out[spam ? n / 4 : n - 1 - n / 4] : 0;
+		w->price[i] = trust_in(m) * (m->spam ? 1 : w->o->ham_cost);
+		w->weight[i] = m->weight * w->price[i] *
+		    (m->spam || w->out[i] > w->tag - NEAR ? 1 : FAR_COST);
 	}
 }
 
@@ -382,7 +432,7 @@ cost_of(const struct work *w, double ramp)
 		double over = w->out[i] - w->tag;
 
 		if (w->label[i] > 0)
-			cost += over < 0;
+			cost += over < 0 ? w->price[i] : 0;
 		else if (over >= 0)
 			cost += w->price[i];
 		else if (over > -ramp)
@@ -400,20 +450,6 @@ cost_now(struct work *w)
 	return cost_of(w, 0);
 }
 
-/* Marks what is doubted, for the rows to be chosen anew; how many */
-static size_t
-suspects_mark(struct work *w)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < w->row_count; i++)
-		if (is_doubted(w, i, DOUBT)) {
-			w->s->messages[w->rows[i]].use = TUNE_SUSPECT;
-			n++;
-		}
-	return n;
-}
-
 static int
 problem_make(struct work *w, struct scores_report *r, struct error *err)
 {
@@ -427,10 +463,6 @@ problem_make(struct work *w, struct scores_report *r, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	boxes_make(w);
 	matrix_make(w);
-	for (size_t i = 0; i < w->row_count; i++)
-		w->fold[i] = (uint8_t)tune_set_fold(w->s, w->rows[i],
-		    w->o->seed, FOLDS);
-	quartiles_find(w);
 	return 0;
 }
 
@@ -450,7 +482,7 @@ pull_choose(struct work *w, struct scores_report *r, double *ret_cost,
 		/* the stronger pull unless the weaker is clearly better */
 		if (cost < best * (1 - CLEARLY)) {
 			best = r->cv_after = cost;
-			*ret_cost = cost_of(w, RAMP);
+			*ret_cost = cost_of(w, w->ramp);
 			r->pull = PULLS[k];
 		}
 	}
@@ -487,7 +519,7 @@ tag_choose(struct work *w, struct scores_report *r, double best,
 		rc = cross_validate(w, r->pull, err);
 		if (rc != 0)
 			return rc;
-		cost = cost_of(w, RAMP);
+		cost = cost_of(w, w->ramp);
 		if (cost < best * (1 - CLEARLY)) {
 			best = cost;
 			chosen = w->tag;
@@ -592,22 +624,15 @@ run(struct work *w, double *scores, struct scores_report *r,
 	double cost = 0;
 	int rc = problem_make(w, r, err);
 
-	/* at even cost, so that a wrong label pulls no harder than a right one */
-	if (rc == 0) {
-		weights_even(w, r);
-		rc = cross_validate(w, 2, err);
-	}
-	if (rc == 0) {
-		odds_calibrate(w);
-		r->suspects = suspects_mark(w);
+	if (rc == 0)
+		rc = doubt_run(w, r, err);
+	if (rc == 0)
 		rc = problem_make(w, r, err);
+	if (rc == 0) {
+		weights_even(w);
+		rc = cross_validate(w, DOUBT_PULLS[0], err);
 	}
 	if (rc == 0) {
-		weights_even(w, r);
-		rc = cross_validate(w, 2, err);
-	}
-	if (rc == 0) {
-		odds_calibrate(w);
 		weights_refine(w);
 		r->cv_before = cost_now(w);
 		rc = pull_choose(w, r, &cost, err);
@@ -636,7 +661,6 @@ scores_fit(struct tune_set *s, const struct scores_options *o,
 	rc = work_init(&w) ? run(&w, scores, &r, err) :
 	    error_set(err, -ENOMEM, "out of memory");
 	work_done(&w);
-	if (rc == 0)
-		*ret_report = r;
+	*ret_report = r;
 	return rc;
 }

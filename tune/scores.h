@@ -10,9 +10,10 @@
  *  - no rule is worth tag_score by itself (promise 4);
  *  - of rules that hit the same messages, as a meta and its only part do,
  *    one moves, and together they stay below that limit too;
- *  - a label that scores in force and a fit without that message both
- *    contradict strongly is not fitted to. Such messages still count in the
- *    certificate: what they are only a person can say.
+ *  - a label that may be wrong (tune/doubt.h) weighs less, down to nothing;
+ *    one that surely is is not fitted to. Of held-out mail such labels are
+ *    only named: what the messages are a person must say, and until then
+ *    they count in certificate and comparison as they are labelled.
  *
  * The fit is done twice: at even cost, then with ham near and above the
  * threshold at its full cost, which is where mail is lost. How strongly
@@ -24,6 +25,10 @@
 #define TUNE_SCORES_H
 
 #include "tune/set.h"
+
+/* A label that is wrong with this probability is named and not fitted to; one
+ * that may as well be wrong as right has lost its weight by then. */
+#define SCORES_DOUBTED 0.9
 
 struct scores_options {
 	double ham_cost;   /* what a ham lost costs, in spam missed */
@@ -52,7 +57,8 @@ struct scores_rule {
 
 struct scores_report {
 	size_t ham, spam, rules, moved;
-	size_t suspects;
+	size_t suspects, held_suspects; /* labels doubted: not fitted to; of
+					   held-out mail */
 	double tag;	  /* as chosen */
 	double pull;	  /* as chosen: l2 */
 	double cv_before, cv_after; /* cost a message of the fit, before and
@@ -61,8 +67,9 @@ struct scores_report {
 	double residual;
 };
 
-/* scores and rules: one a rule of the set. Marks messages TUNE_SUSPECT.
- * 0; -ENODATA: not enough of a class, text in err; -ENOMEM. */
+/* scores and rules: one a rule of the set. Says of messages how likely their
+ * labels are wrong, and marks those not fitted to TUNE_SUSPECT. The report is
+ * filled as far as it came. 0; -ENODATA: not enough of a class, text in err; -ENOMEM. */
 int scores_fit(struct tune_set *s, const struct scores_options *o,
     double *scores, struct scores_rule *rules, struct scores_report *ret_report,
     struct error *err);

@@ -54,6 +54,7 @@ struct tune_message {
 	bool newer;	   /* all of its mailing came behind the boundary that
 			      held-out mail begins at */
 	enum tune_use use;
+	double wrong;	   /* how likely its label is, by the fit */
 	size_t source;	   /* the collector's own number of it */
 	bool before_model; /* judged when none took part, but one does now */
 };

@@ -273,6 +273,8 @@ out, err = tune("--ham", "flipped/ham", "--spam", "flipped/spam", "--output", "f
 suspects = json.loads(out)["fit"]["suspects"]
 wrong = sum(s["label"] not in os.path.basename(s["path"]) for s in suspects)
 ok(wrong == len(suspects), f"{wrong} of {len(suspects)} doubted labels are wrong ones") or note(suspects)
+ok(len(suspects) >= 8 and [s["wrong"] for s in suspects] == sorted((s["wrong"] for s in suspects), reverse=True),
+   "the surest first") or note(suspects)
 flipped = cost("r.cf", "f.cf")
 ok(flipped[0] <= before[0] + 3 and flipped[1] < 0.8 * before[1], f"one label in twenty wrong: {before} becomes {flipped}")
 

@@ -18,6 +18,7 @@
 #ifndef TUNE_FIT_H
 #define TUNE_FIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ struct fit_problem {
 struct fit_options {
 	unsigned max_sweeps;
 	double tolerance; /* largest projected gradient at the end */
+	bool warm;	  /* begin at the scores that are given */
 };
 
 struct fit_report {
@@ -51,7 +53,7 @@ struct fit_report {
 };
 
 /* 0; -EINVAL: the problem is not well formed; -ENOMEM. scores has `rules`
- * places; what it held does not matter. */
+ * places; what they hold matters only to a warm start. */
 int fit_run(const struct fit_problem *p, const struct fit_options *o,
     double *scores, struct fit_report *ret_report, struct error *err);
 

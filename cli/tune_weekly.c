@@ -206,14 +206,16 @@ say_tuning(struct week *w, const json_t *t)
 	    "certificate"), "reject");
 	const char *sentence = json_string_value(
 	    json_object_get(certificate, "text"));
+	const json_t *fit = json_object_get(t, "fit");
+	size_t doubted = json_array_size(json_object_get(fit, "suspects")) +
+	    json_array_size(json_object_get(fit, "held_suspects"));
 
 	buf_printf(&w->text, "A new candidate was tuned on %.0f good and %.0f bad "
 	    "messages: %.0f scores moved", json_number_value(json_object_get(
 		json_object_get(t, "clean"), "ham")),
 	    json_number_value(json_object_get(json_object_get(t, "clean"),
 		"spam")),
-	    json_number_value(json_object_get(json_object_get(t, "fit"),
-		"moved")));
+	    json_number_value(json_object_get(fit, "moved")));
 	say_moves(w, json_object_get(t, "rules"));
 	buf_printf(&w->text, ". On the mail held out it misses %.3g %% of spam "
 	    "instead of %.3g %% and stops %.3g %% of good mail instead of %.3g "
@@ -225,6 +227,9 @@ say_tuning(struct week *w, const json_t *t)
 	    sentence != NULL ? sentence : "none", w->o->dry_run ?
 		"It was not written." : "It runs as shadow now; spamscore shadow "
 		"report shows what it would change.");
+	if (doubted > 0)
+		buf_printf(&w->text, " %zu labels look wrong: spamscore tune "
+		    "--from-log --dry-run names them.", doubted);
 }
 
 /* The first line, without the program's name */

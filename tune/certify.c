@@ -4,6 +4,8 @@
 
 /* Scores are kept to 0.001: this is "just above". */
 #define STEP 0.001
+/* More mail than anybody holds out */
+#define NEVER 1000000000000
 
 double
 certify_binomial_tail(size_t n, double p, size_t k)
@@ -54,7 +56,10 @@ size_t
 certify_needed(double loss, double confidence)
 {
 	/* all n below the threshold: (1 - loss)^n <= 1 - confidence */
-	return (size_t)ceil(log(1 - confidence) / log1p(-loss));
+	double n = ceil(log(1 - confidence) / log1p(-loss));
+
+	/* the least loss that can be written would take more than are counted */
+	return n < NEVER ? (size_t)n : NEVER;
 }
 
 double

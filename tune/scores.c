@@ -23,6 +23,7 @@ enum {
  * in force and one that is free to leave them: good mail of a kind that they
  * always took for spam is no wrong label, and the free fit sees that it is a
  * kind. What is found changes what is fitted to, so it is looked for again. */
+static const double WEIGHTLESS = 0.5; /* such a label says nothing */
 static const double DOUBT_PULLS[] = { 2, 32 };
 enum {
 	DOUBT_PULL_COUNT = sizeof(DOUBT_PULLS) / sizeof(DOUBT_PULLS[0]),
@@ -85,7 +86,7 @@ rows_choose(struct work *w, struct scores_report *r, struct error *err)
 	for (size_t i = 0; i < w->s->count; i++) {
 		const struct tune_message *m = &w->s->messages[i];
 
-		if (m->use != TUNE_FIT)
+		if (m->use != TUNE_FIT || m->wrong >= WEIGHTLESS)
 			continue;
 		w->rows[w->row_count++] = (uint32_t)i;
 		(*(m->spam ? &r->spam : &r->ham))++;
@@ -94,8 +95,9 @@ rows_choose(struct work *w, struct scores_report *r, struct error *err)
 	if (r->ham >= LEAST_OF_CLASS && r->spam >= LEAST_OF_CLASS)
 		return 0;
 	return error_set(err, -ENODATA, "not enough mail to fit scores to: %zu "
-	    "ham and %zu spam are left, %d of each are needed; %zu labels are "
-	    "doubted", r->ham, r->spam, LEAST_OF_CLASS, r->suspects);
+	    "ham and %zu spam are left%s, %d of each are needed", r->ham,
+	    r->spam, r->suspects > 0 ? " whose labels are not doubted" : "",
+	    LEAST_OF_CLASS);
 }
 
 static void
@@ -233,9 +235,10 @@ static int
 fold_fit(struct work *w, unsigned without, double pull,
     struct fit_report *ret_report, struct error *err)
 {
-	/* what only chooses between pulls and thresholds need not be exact */
+	/* what only chooses between pulls and thresholds need not be exact, and
+	 * is near to what the fold before it gave */
 	const struct fit_options options = { 400,
-		without == FOLDS ? 1e-6 : 1e-2 };
+		without == FOLDS ? 1e-6 : 1e-2, without != FOLDS };
 	struct fit_problem p = { 0, w->moving_count, w->sub_start,
 		w->sub_columns, w->sub_label, w->sub_weight, w->sub_fixed,
 		w->tag, w->current, w->lower, w->upper, w->l2 };
@@ -309,11 +312,12 @@ cross_validate(struct work *w, double pull, struct error *err)
 }
 
 /* What a label may weigh: a message that is of the other class with
- * probability p pulls to its label with 1 - p and away from it with p. */
+ * probability p pulls to its label with 1 - p and away from it with p. Not 0:
+ * until the rows are chosen anew such a message is in the problem. */
 static double
 trust_in(const struct tune_message *m)
 {
-	return fmax(1e-6, 1 - 2 * m->wrong);
+	return fmax(1e-6, 1 - m->wrong / WEIGHTLESS);
 }
 
 /* Classes weigh the same, whatever their sizes. */
@@ -386,8 +390,6 @@ doubt_run(struct work *w, struct scores_report *r, struct error *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < w->s->count; i++)
-		w->s->messages[i].wrong = 0;
 	for (int round = 0; round < DOUBT_ROUNDS && rc == 0; round++) {
 		weights_even(w);
 		for (int k = 0; k < DOUBT_PULL_COUNT && rc == 0; k++) {
@@ -463,6 +465,7 @@ problem_make(struct work *w, struct scores_report *r, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	boxes_make(w);
 	matrix_make(w);
+	memcpy(w->solution, w->current, w->moving_count * sizeof(*w->solution));
 	return 0;
 }
 
@@ -622,8 +625,11 @@ run(struct work *w, double *scores, struct scores_report *r,
 {
 	struct fit_report fit;
 	double cost = 0;
-	int rc = problem_make(w, r, err);
+	int rc;
 
+	for (size_t i = 0; i < w->s->count; i++)
+		w->s->messages[i].wrong = 0;
+	rc = problem_make(w, r, err);
 	if (rc == 0)
 		rc = doubt_run(w, r, err);
 	if (rc == 0)

@@ -268,7 +268,10 @@ os.makedirs("flipped/ham"), os.makedirs("flipped/spam")
 for label in ("ham", "spam"):
     for name in os.listdir(f"first/{label}"):
         wrong = {"ham": "spam", "spam": "ham"}[label] if rng.random() < 0.05 else label
-        os.symlink(os.path.abspath(f"first/{label}/{name}"), f"flipped/{wrong}/{label}-{name}")
+        os.symlink(os.path.abspath(f"first/{label}/{name}"), f"flipped/{wrong}/{label}-\x1b[31m{name}")
+out, err = tune("--ham", "flipped/ham", "--spam", "flipped/spam", "--dry-run", "--cache", "c")
+ok(re.search(r"^doubt: \d+ labels look wrong, and are not fitted to:\n       labelled ham: flipped/ham/spam-\\x1b\[31m", out, re.M) and
+   "\x1b" not in out, "doubted labels are named, and escaped") or note(out)
 out, err = tune("--ham", "flipped/ham", "--spam", "flipped/spam", "--output", "f.cf", "--cache", "c", "--json")
 suspects = json.loads(out)["fit"]["suspects"]
 wrong = sum(s["label"] not in os.path.basename(s["path"]) for s in suspects)

@@ -64,6 +64,8 @@ test_bounds(void)
 
 	tap_is_int((long long)certify_needed(0.001, 0.95), 2995,
 	    "2,995 messages of ham for 0.1 % at 95 %");
+	tap_ok(certify_needed(1e-20, 0.95) > 1000000000,
+	    "a loss that is too small to count");
 	/* the rule of three, exact: 1 - 0.05^(1/n) */
 	tap_ok(fabs(certify_upper_bound(0, 812, 0.95) -
 		   (1 - pow(0.05, 1 / 812.0))) < 1e-9, "no loss among 812: 0.37 %%");

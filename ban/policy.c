@@ -354,22 +354,24 @@ ban_network_normalise(const struct network *net, struct network *ret)
 
 /* What no firewall should drop, whoever asks (RFC 6890, RFC 4291). */
 static const struct {
-	const char *net, *why;
+	struct network net;
+	const char *why;
 } never[] = {
-	{ "0.0.0.0/8", "unspecified address" },
-	{ "127.0.0.0/8", "loopback" },
-	{ "224.0.0.0/4", "multicast" },
-	{ "255.255.255.255/32", "broadcast" },
+	{ { { 4, { 0 } }, 8, false }, "unspecified address" },
+	{ { { 4, { 127 } }, 8, false }, "loopback" },
+	{ { { 4, { 224 } }, 4, false }, "multicast" },
+	{ { { 4, { 255, 255, 255, 255 } }, 32, false }, "broadcast" },
 	/* ::1 and :: : a /64 is the finest that is banned */
-	{ "::/64", "loopback" },
-	/* neighbour discovery would stop */
-	{ "fe80::/10", "link-local" },
-	{ "ff00::/8", "multicast" },
-	/* all of IPv4 in one /64 (RFC 6052, RFC 8215), and all clients of a
-	 * Teredo server (RFC 4380): a ban would hit the world */
-	{ "64:ff9b::/96", "translated IPv4" },
-	{ "64:ff9b:1::/48", "translated IPv4" },
-	{ "2001::/32", "Teredo" },
+	{ { { 6, { 0 } }, 64, false }, "loopback" },
+	/* fe80::/10: neighbour discovery would stop */
+	{ { { 6, { 0xFE, 0x80 } }, 10, false }, "link-local" },
+	{ { { 6, { 0xFF } }, 8, false }, "multicast" },
+	/* 64:ff9b::/96, 64:ff9b:1::/48, 2001::/32: all of IPv4 in one /64
+	 * (RFC 6052, RFC 8215), and all clients of a Teredo server (RFC
+	 * 4380); a ban would hit the world */
+	{ { { 6, { 0, 0x64, 0xFF, 0x9B } }, 96, false }, "translated IPv4" },
+	{ { { 6, { 0, 0x64, 0xFF, 0x9B, 0, 1 } }, 48, false }, "translated IPv4" },
+	{ { { 6, { 0x20, 0x01 } }, 32, false }, "Teredo" },
 };
 
 /* As in netset_contains() the first network that decides about all of net
@@ -397,15 +399,11 @@ ban_policy_admit(const struct ban_policy *p, const struct network *net,
 	unsigned min = (unsigned)(net->addr.family == 4 ? p->min_prefix4 :
 	    p->min_prefix6);
 
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		struct network n;
-
-		if (network_parse(span_cstr(never[i].net), &n) &&
-		    network_overlaps(&n, net)) {
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (network_overlaps(&never[i].net, net)) {
 			*ret_why = never[i].why;
 			return BAN_REFUSED_ALLOWED;
 		}
-	}
 	if (net->prefix_len < min) {
 		*ret_why = "network too wide";
 		return BAN_REFUSED_LIMIT;

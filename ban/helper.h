@@ -64,6 +64,7 @@ struct helper {
 	bool broken[BAN_SETS];	      /* was logged */
 	bool compare_wanted[BAN_SETS];
 	unsigned dump_set;
+	bool dump_ended; /* it was read, what is missing is looked for */
 	bool more; /* somebody's list goes on */
 	struct ban_rate log_rate, lost_rate, illegal_rate;
 	unsigned long lines_lost;

@@ -82,14 +82,15 @@ int64_t ban_service_tick(struct ban_service *s, unsigned budget);
  * else to do what may take some milliseconds. */
 void ban_service_idle(struct ban_service *s, bool nothing_else);
 
-/* Comparing a kernel set with the table: start, every entry that the kernel
- * has, end. Strangers are deleted, missing ones added again, counters read. */
+/* Comparing a kernel set with the table, one at a time: start, every entry that
+ * the kernel has, end, again and again until it says true. Strangers are
+ * deleted, missing ones added again, counters read. */
 void ban_service_compare_start(struct ban_service *s, unsigned set);
 void ban_service_compare_entry(struct ban_service *s, unsigned set,
     const struct ban_kernel_entry *e);
-/* how many were missing; *ret_strangers deleted */
-size_t ban_service_compare_end(struct ban_service *s, unsigned set,
-    size_t *ret_strangers);
+/* *ret_missing were missing, *ret_strangers deleted */
+bool ban_service_compare_end(struct ban_service *s, unsigned set,
+    size_t *ret_missing, size_t *ret_strangers);
 /* All bans of a set once more through fn (its timeout is ready). */
 int ban_service_each(struct ban_service *s, unsigned set,
     int (*fn)(void *context, unsigned set, const struct network *net,

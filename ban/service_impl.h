@@ -26,10 +26,12 @@ struct ban_service {
 	int64_t journal_retry_ms, journal_look_ms, prune_ms, unsure_ms;
 	size_t unsure; /* bans that the kernel did not take */
 	bool wants_look;
+	/* the number of this reading of a set; that a ban keeps it for 65,536
+	 * of them without being seen only puts its healing off by one */
+	uint16_t reading;
 	struct {
-		bool comparing;
-		size_t strangers;
-		int64_t started;
+		uint32_t place; /* looked at up to here */
+		size_t strangers, missing;
 		uint64_t kernel_entries;
 		char problem[BAN_REASON_SIZE];
 	} sets[BAN_SETS];

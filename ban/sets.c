@@ -135,18 +135,22 @@ compare_entry(void *context, const struct ban_kernel_entry *e)
 	ban_service_compare_entry(h->service, h->dump_set, e);
 }
 
-static void
+/* A part of it; true at the end. */
+static bool
 compare_end(struct helper *h)
 {
-	size_t strangers, missing = ban_service_compare_end(h->service,
-	    h->dump_set, &strangers);
+	size_t missing, strangers;
 
+	if (!ban_service_compare_end(h->service, h->dump_set, &missing,
+	    &strangers))
+		return false;
 	if (missing > 0)
 		helper_log(h, BAN_LOG_WARNING, "set=%s healed: %zu bans were "
 		    "missing", ban_set_name(h->dump_set), missing);
 	if (strangers > 0)
 		helper_log(h, BAN_LOG_WARNING, "set=%s healed: %zu entries were "
 		    "nobody's", ban_set_name(h->dump_set), strangers);
+	return true;
 }
 
 static bool
@@ -171,7 +175,7 @@ helper_dump_ready(struct helper *h)
 		return;
 	epoll_ctl(h->epoll, EPOLL_CTL_DEL, fd, NULL);
 	if (code == 0)
-		compare_end(h);
+		h->dump_ended = true;
 	else
 		/* interrupted by a change of the set's size: once more, later */
 		h->compare_wanted[h->dump_set] = code != -ENOENT;
@@ -209,7 +213,8 @@ helper_restore_sets(struct helper *h)
 			code = ban_kernel_dump_read(h->kernel, compare_entry, h,
 			    &err);
 		} while (code > 0);
-		compare_end(h);
+		while (!compare_end(h))
+			;
 	}
 	return 0;
 }
@@ -234,7 +239,9 @@ helper_upkeep(struct helper *h, bool idle)
 		for (unsigned set = 0; set < BAN_SETS; set++)
 			h->compare_wanted[set] = true;
 	}
-	for (unsigned set = 0; set < BAN_SETS &&
+	if (h->dump_ended)
+		h->dump_ended = !compare_end(h);
+	for (unsigned set = 0; set < BAN_SETS && !h->dump_ended &&
 	     ban_kernel_dump_fd(h->kernel) < 0; set++) {
 		struct epoll_event ev = { .events = EPOLLIN,
 			.data.ptr = &h->dump };
@@ -252,7 +259,7 @@ helper_next_ms(struct helper *h)
 {
 	int64_t wait = 1000;
 
-	if (h->more || h->due_sec == 0)
+	if (h->more || h->due_sec == 0 || h->dump_ended)
 		return 0;
 	if (h->due_sec > 0 && h->due_sec * 1000 < wait)
 		wait = h->due_sec * 1000;

@@ -70,7 +70,7 @@ ban_service_send(struct ban_service *s, struct ban_slot *slot)
 	schedule(s, slot);
 	/* a new entry starts with counters of its own */
 	slot->kernel_packets = 0;
-	slot->flags |= BAN_SLOT_FRESH;
+	slot->reading = s->reading;
 	if (s->sink.add(s->sink.context, set_of(slot), &slot->net,
 	    kernel_timeout(s, slot)) == 0) {
 		if (slot->flags & BAN_SLOT_UNSURE)

@@ -31,15 +31,14 @@ struct ban_claim {
 enum {
 	BAN_SLOT_USED = 1,
 	BAN_SLOT_UNSURE = 2, /* the kernel did not take it yet */
-	BAN_SLOT_SEEN = 4,   /* a reading of the kernel's set came by */
-	BAN_SLOT_FRESH = 8,  /* sent again since that reading began */
-	BAN_SLOT_SHARED = 16, /* had several claims at some time */
+	BAN_SLOT_SHARED = 4, /* had several claims at some time */
 };
 
 struct ban_slot {
 	struct network net;
 	uint8_t scope; /* BAN_MAIL or BAN_HOST */
 	uint8_t flags;
+	uint16_t reading; /* of the kernel's sets: when it was seen or sent last */
 	uint32_t count;
 	uint32_t heap_pos;
 	int64_t first, last;

@@ -14,8 +14,10 @@
 #define JOURNAL_LOOK_MS 1000
 /* places of the table looked at before others get their turn */
 #define LIST_BUDGET 2000
-/* claims ended before others get their turn: each goes to the kernel */
+#define COMPARE_BUDGET 10000
+/* claims ended, and bans sent again: each goes to the kernel */
 #define FLUSH_BUDGET 50
+#define HEAL_BUDGET 100
 
 void
 ban_service_set_policy(struct ban_service *s, const struct ban_policy *policy)
@@ -293,19 +295,10 @@ ban_service_idle(struct ban_service *s, bool nothing_else)
 void
 ban_service_compare_start(struct ban_service *s, unsigned set)
 {
-	struct ban_slot *slot;
-	uint32_t cursor = 0;
-	bool end = false;
-
-	s->sets[set].comparing = true;
-	s->sets[set].strangers = 0;
+	s->reading++;
+	s->sets[set].place = 0;
+	s->sets[set].strangers = s->sets[set].missing = 0;
 	s->sets[set].kernel_entries = 0;
-	s->sets[set].started = s->now;
-	while (!end) {
-		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
-		if (slot != NULL)
-			slot->flags &= (uint8_t)~(BAN_SLOT_SEEN | BAN_SLOT_FRESH);
-	}
 }
 
 void
@@ -324,7 +317,7 @@ ban_service_compare_entry(struct ban_service *s, unsigned set,
 			s->sets[set].strangers++;
 		return;
 	}
-	slot->flags |= BAN_SLOT_SEEN;
+	slot->reading = s->reading;
 	/* a smaller counter is a new entry's */
 	if (e->packets < slot->kernel_packets)
 		slot->kernel_packets = 0;
@@ -338,33 +331,34 @@ ban_service_compare_entry(struct ban_service *s, unsigned set,
 		ban_service_journal_failed(s, &err);
 }
 
-size_t
+bool
 ban_service_compare_end(struct ban_service *s, unsigned set,
-    size_t *ret_strangers)
+    size_t *ret_missing, size_t *ret_strangers)
 {
 	unsigned scope = set & 2 ? BAN_HOST : BAN_MAIL;
 	unsigned family = set & 1 ? 6 : 4;
-	struct ban_slot *slot;
-	uint32_t cursor = 0;
-	size_t missing = 0;
+	uint32_t *place = &s->sets[set].place, start = *place;
+	unsigned healed = 0;
 	bool end = false;
 
-	while (!end) {
-		slot = ban_table_next(s->table, &cursor, UINT32_MAX, &end);
+	while (!end && *place - start < COMPARE_BUDGET && healed < HEAL_BUDGET) {
+		struct ban_slot *slot = ban_table_next(s->table, place,
+		    COMPARE_BUDGET - (*place - start), &end);
+
 		if (slot == NULL || slot->scope != scope ||
 		    slot->net.addr.family != family)
 			continue;
 		/* one that is about to end anyway may be gone already */
-		if ((slot->flags & (BAN_SLOT_SEEN | BAN_SLOT_FRESH)) == 0 &&
-		    slot->expires > s->now + 2) {
-			missing++;
+		if (slot->reading != s->reading && slot->expires > s->now + 2) {
+			healed++;
 			if (!ban_service_send(s, slot))
-				break; /* looked at again soon */
+				end = true; /* looked at again soon */
 		}
 	}
-	s->sets[set].comparing = false;
+	s->sets[set].missing += healed;
+	*ret_missing = s->sets[set].missing;
 	*ret_strangers = s->sets[set].strangers;
-	return missing;
+	return end;
 }
 
 int

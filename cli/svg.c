@@ -39,7 +39,10 @@ svg_close(FILE *f, const char *path, struct error *err)
 	int r = 0;
 
 	fprintf(f, "</svg>\n");
-	if (ferror(f))
+	/* what is left meets the same fault as what could not be written */
+	if (fflush(f) != 0)
+		r = -errno;
+	else if (ferror(f))
 		r = -EIO;
 	if (fclose(f) != 0 && r == 0)
 		r = -errno;

@@ -204,6 +204,10 @@ ok(b"the scores in force are unchanged" in p.stderr, "is said") or note(p.stderr
 same((content("state/tuned/tuned.cf"), content("state/tuned/candidate.cf")), (force, candidate), "and nothing changed")
 same(sorted(os.listdir("state/tuned")), ["candidate.cf", "hits.cache", "lock", "tuned.cf"], "nothing is left behind")
 
+out, err = tune(*OURS, "--plot", "/dev/full", code=73)
+same(err, 'spamscore: cannot write "/dev/full": No space left on device\n', "nor when the picture finds no room")
+same(content("state/tuned/candidate.cf"), candidate, "and nothing changed")
+
 # killed at any moment: the candidate of before or the whole new one
 whole = 0
 for i in range(24):

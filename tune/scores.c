@@ -257,9 +257,6 @@ fold_fit(struct work *w, unsigned without, double pull,
 		w->sub_fixed[p.messages++] = w->fixed[i];
 	}
 	w->sub_start[p.messages] = n;
-	if (p.messages == 0)
-		return error_set(err, -ENODATA, "not enough mail to fit scores "
-		    "to: it is all of one mailing");
 	return fit_run(&p, &options, w->solution, ret_report, err);
 }
 
@@ -273,8 +270,22 @@ row_score(const struct work *w, size_t i, const double *solution)
 	return sum;
 }
 
+/* false: all is in one of them */
+static bool
+folds_draw(struct work *w, unsigned k)
+{
+	bool several = false;
+
+	for (size_t i = 0; i < w->row_count; i++) {
+		w->fold[i] = (uint8_t)tune_set_fold(w->s, w->rows[i],
+		    w->o->seed * MAX_REPEATS + k, FOLDS);
+		several |= w->fold[i] != w->fold[0];
+	}
+	return several;
+}
+
 static int
-fold_validate(struct work *w, double pull, double share, struct error *err)
+folds_fit(struct work *w, double pull, struct error *err)
 {
 	struct fit_report report;
 
@@ -285,7 +296,7 @@ fold_validate(struct work *w, double pull, double share, struct error *err)
 			return r;
 		for (size_t i = 0; i < w->row_count; i++)
 			if (w->fold[i] == f)
-				w->out[i] += share * row_score(w, i, w->solution);
+				w->out[i] += row_score(w, i, w->solution);
 	}
 	return 0;
 }
@@ -297,17 +308,23 @@ cross_validate(struct work *w, double pull, struct error *err)
 {
 	size_t fits = REPEATED_ROWS / (w->row_count + 1);
 	unsigned repeats = fits < 1 ? 1 : fits > MAX_REPEATS ? MAX_REPEATS :
-	    (unsigned)fits;
+	    (unsigned)fits, drawn = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < w->row_count; i++)
 		w->out[i] = 0;
-	for (unsigned k = 0; k < repeats && r == 0; k++) {
-		for (size_t i = 0; i < w->row_count; i++)
-			w->fold[i] = (uint8_t)tune_set_fold(w->s, w->rows[i],
-			    w->o->seed * MAX_REPEATS + k, FOLDS);
-		r = fold_validate(w, pull, 1 / (double)repeats, err);
-	}
+	/* of two mailings both may be drawn into one fold */
+	for (unsigned k = 0; k < repeats + MAX_REPEATS && drawn < repeats &&
+	     r == 0; k++)
+		if (folds_draw(w, k)) {
+			drawn++;
+			r = folds_fit(w, pull, err);
+		}
+	if (drawn == 0)
+		return error_set(err, -ENODATA, "not enough mail to fit scores "
+		    "to: it is all of one mailing");
+	for (size_t i = 0; i < w->row_count; i++)
+		w->out[i] /= drawn;
 	return r;
 }
 

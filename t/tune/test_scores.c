@@ -282,6 +282,28 @@ test_too_little(void)
 	tune_set_init(&s, rs, 0);
 	tap_is_int(fit(&s, scores, rules, &r, &err), -ENODATA, "none");
 	tune_set_done(&s);
+	/* two mailings, whatever folds they are drawn into */
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct scores_options o = options;
+		int r2;
+
+		tune_set_init(&s, rs, 0);
+		for (unsigned i = 0; i < 60; i++)
+			rig_add(&s, rs, i % 2 != 0, 1700000000 + i,
+			    (i + 1) * 0x9E3779B97F4A7C15u, "x", NULL);
+		for (size_t i = 0; i < s.count; i++)
+			s.messages[i].campaign = i % 2;
+		o.seed = seed;
+		r2 = scores_fit(&s, &o, scores, rules, &r, &err);
+		if (seed == 20 || r2 != 0)
+			tap_is_int(r2, 0, "two mailings");
+		for (size_t i = 0; i < s.count; i++)
+			s.messages[i].campaign = 0;
+		r2 = scores_fit(&s, &o, scores, rules, &r, &err);
+		if (seed == 20 || r2 != -ENODATA)
+			tap_is_int(r2, -ENODATA, "only one");
+		tune_set_done(&s);
+	}
 	/* no rule hits anything */
 	tune_set_init(&s, rs, 0);
 	for (unsigned i = 0; i < 200; i++)

@@ -267,6 +267,44 @@ all_zero(void *context, uint32_t index)
 
 /* Most metas of a large set are false as long as none of their parts hits:
  * then a run need not look at them. */
+/* Parts without which the meta is 0: those that are joined by && and nothing
+ * else. One mask a value of the stack */
+static uint64_t
+needed_parts(const struct expr *e, uint64_t *stack)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct expr_step *s = &e->steps[i];
+
+		switch (s->op) {
+		case EXPR_NUMBER:
+			stack[n++] = 0;
+			break;
+		case EXPR_NAME:
+			stack[n++] = s->index < 64 ? UINT64_C(1) << s->index : 0;
+			break;
+		case EXPR_NOT:
+		case EXPR_NEGATE:
+			stack[n - 1] = 0;
+			break;
+		case EXPR_IF:
+			n -= 2;
+			stack[n - 1] = 0;
+			break;
+		case EXPR_AND:
+			n--;
+			stack[n - 1] |= stack[n];
+			break;
+		default:
+			n--;
+			stack[n - 1] = 0;
+			break;
+		}
+	}
+	return n > 0 ? stack[n - 1] : 0;
+}
+
 static int
 link_metas(struct loader *l)
 {
@@ -275,8 +313,9 @@ link_metas(struct loader *l)
 	size_t n = rs->order_count[RULE_META];
 	struct expr_value *stack = ARENA_ARRAY(l->arena, rs->max_expr_depth,
 	    struct expr_value);
+	uint64_t *masks = ARENA_ARRAY(l->arena, rs->max_expr_depth, uint64_t);
 
-	if (stack == NULL)
+	if (stack == NULL || masks == NULL)
 		return -ENOMEM;
 	rs->always_due = ARENA_ARRAY(l->arena, n / 64 + 1, uint64_t);
 	if (rs->always_due == NULL)
@@ -286,6 +325,7 @@ link_metas(struct loader *l)
 			struct rule_def *d = rs->rules[order[i]];
 			bool always = false;
 
+			d->needed = needed_parts(&d->expr, masks);
 			for (size_t k = 0; k < d->part_count; k++) {
 				struct rule_def *part;
 

@@ -60,6 +60,10 @@ int ruleset_load(const struct ruleset_options *options, struct diags *diags,
 void ruleset_free(struct ruleset *rs); /* NULL is allowed */
 
 struct rule {
+	unsigned tflags;      /* enum rule_tflag */
+	unsigned max_hits;
+	bool sub_rule;	      /* "__": carries no score */
+	unsigned line;
 	const char *name;
 	const char *describe; /* "" when none */
 	const char *type;     /* "header", "body", "rawbody", "uri", "full",
@@ -67,12 +71,8 @@ struct rule {
 	const char *target;   /* header name as written, meta expression, eval
 				 call */
 	const char *file;
-	unsigned line;
 	double scores[4];     /* SpamAssassin's four score sets */
 	double base_scores[4]; /* the same without the tuned file */
-	unsigned tflags;      /* enum rule_tflag */
-	unsigned max_hits;
-	bool sub_rule;	      /* "__": carries no score */
 	const char *const *test_hit, *const *test_miss; /* `test` lines */
 	size_t test_hit_count, test_miss_count;
 };

@@ -68,6 +68,7 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	c->headers = ARENA_ARRAY(in->arena, rs->slot_count, struct header_value);
 	c->results = ARENA_ARRAY(in->arena, n, struct rule_result);
 	c->values = arena_bytes(in->arena, n * sizeof(*c->values));
+	c->has_value = ARENA_ARRAY(in->arena, n / 64 + 1, uint64_t);
 	c->dead = arena_alloc(in->arena, n);
 	c->due = ARENA_ARRAY(in->arena, rs->order_count[RULE_META] / 64 + 1,
 	    uint64_t);
@@ -75,7 +76,8 @@ context_init(struct eval_context *c, const struct ruleset *rs,
 	    struct expr_value);
 	c->family_cache = ARENA_ARRAY(in->arena, rs->family_count, void *);
 	if (c->headers == NULL || c->results == NULL || c->values == NULL ||
-	    c->dead == NULL || c->due == NULL || c->stack == NULL || c->family_cache == NULL)
+	    c->has_value == NULL || c->dead == NULL || c->due == NULL ||
+	    c->stack == NULL || c->family_cache == NULL)
 		return -ENOMEM;
 	c->budget.message_steps = positive(in->settings->message_steps,
 	    UINT64_MAX);
@@ -116,6 +118,20 @@ to_count(double v)
 }
 
 static void
+set_value(struct eval_context *c, const struct rule_def *d, struct expr_value v)
+{
+	c->values[d->index] = v;
+	c->has_value[d->index / 64] |= UINT64_C(1) << d->index % 64;
+}
+
+/* Only where a rule's count is or may be above 0 its value was set. */
+static bool
+has_value(const struct eval_context *c, uint32_t rule)
+{
+	return c->has_value[rule / 64] >> rule % 64 & 1;
+}
+
+static void
 wake_users(struct eval_context *c, const struct rule_def *d)
 {
 	for (size_t i = 0; i < d->user_count; i++)
@@ -135,7 +151,7 @@ run_hit(struct eval_context *c, const struct rule_def *d, double count,
 		r->matched = matched;
 		wake_users(c, d);
 	}
-	c->values[d->index] = expr_exact(count);
+	set_value(c, d, expr_exact(count));
 	r->low = r->high = to_count(count);
 }
 
@@ -180,7 +196,7 @@ run_unknown(struct eval_context *c, const struct rule_def *d, const char *why,
 	r->high = at_most;
 	r->why = why;
 	wake_users(c, d);
-	c->values[d->index] = expr_range(r->low, at_most);
+	set_value(c, d, expr_range(r->low, at_most));
 }
 
 static void
@@ -367,13 +383,6 @@ run_eval_rule(struct eval_context *c, const struct rule_def *d)
 	}
 }
 
-/* Only where a rule's count is or may be above 0 its value was set. */
-static bool
-has_value(const struct eval_context *c, uint32_t rule)
-{
-	return c->results[rule].high > 0;
-}
-
 struct run_meta {
 	struct eval_context *c;
 	const struct rule_def *d;
@@ -441,18 +450,25 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 	bool enabled = d->enabled[c->in->score_set & 3];
 	struct rule_result *r = &c->results[d->index];
 	struct expr_value v;
+	uint64_t zero = 0; /* parts that are, as in d->needed */
 
 	/* SpamAssassin evaluates a meta when all its parts are ready. One
 	 * whose score is 0 becomes ready only by being false. */
-	for (size_t i = 0; i < d->part_count; i++)
-		if (d->parts[i] != PART_LOCAL_TESTS_ONLY &&
-		    c->dead[d->parts[i]]) {
+	for (size_t i = 0; i < d->part_count; i++) {
+		if (d->parts[i] == PART_LOCAL_TESTS_ONLY)
+			continue;
+		if (c->dead[d->parts[i]]) {
 			c->dead[d->index] = true;
 			wake_users(c, d);
 			return;
 		}
-	v = expr_eval(&d->expr, c->stack, part_value, &x);
+		if (i < 64 && !has_value(c, d->parts[i]))
+			zero |= UINT64_C(1) << i;
+	}
 	c->budget.steps++;
+	if ((zero & d->needed) != 0)
+		return;
+	v = expr_eval(&d->expr, c->stack, part_value, &x);
 	if (!enabled) {
 		c->dead[d->index] = v.may_be_true && !v.may_be_false;
 		if (c->dead[d->index])
@@ -462,7 +478,7 @@ run_meta_rule(struct eval_context *c, const struct rule_def *d)
 	if (!v.may_be_true)
 		return;
 	wake_users(c, d);
-	c->values[d->index] = v;
+	set_value(c, d, v);
 	r->low = v.may_be_false ? 0 : to_count(v.low);
 	if (!v.may_be_false && r->low == 0)
 		r->low = 1;

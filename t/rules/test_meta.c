@@ -28,6 +28,11 @@ static const struct {
 	{ "-ONE", 1, 1 }, { "ONE < TWO && TWO < 3", 1, 1 },
 	{ "NONE && ONE || TWO", 2, 2 }, { "ONE || NONE && NONE", 1, 1 },
 	{ "(ONE || NONE) && NONE", 0, 0 }, { "()", 0, 0 }, { "1", 1, 1 },
+	/* a part that is 0 decides only where && joins it to all the rest */
+	{ "!(ONE && NONE)", 1, 1 }, { "(ONE && NONE) + TWO", 2, 2 },
+	{ "(NONE && ONE) < 1", 1, 1 }, { "-(ONE && NONE) + 1", 1, 1 },
+	{ "NONE ? NONE && ONE : TWO", 2, 2 }, { "(ONE && NONE || TWO) && ONE", 1, 1 },
+	{ "ONE && (TWO && NONE)", 0, 0 }, { "!NONE && TWO", 2, 2 },
 	{ "0.5", 1, 1 }, { "ZERO", 0, 0 }, { "!ZERO", 1, 1 },
 	{ "rules_matching(__M_*)", 2, 2 }, { "rules_matching(X*) + ONE", 1, 1 },
 	{ "UNDEFINED || ONE", 1, 1 }, { "local_tests_only", 1, 1 },
@@ -42,6 +47,32 @@ static const struct {
 	{ "DEAD", 0, 0 }, { "!DEAD", 0, 0 }, { "ONE || DEAD", 0, 0 },
 	{ "!IDLE", 1, 1 },
 };
+
+/* More parts than a word of memory has bits */
+static void
+many_parts(const char *mail)
+{
+	enum { PARTS = 70 };
+	char rules[8000];
+	size_t n = 0;
+	struct rig g;
+
+	for (int i = 0; i < PARTS; i++)
+		n += (size_t)snprintf(rules + n, sizeof(rules) - n,
+		    "header H%d Subject =~ /%s/\n", i, i < PARTS - 1 ? "one" : "none");
+	for (int k = 0; k < 3; k++) {
+		n += (size_t)snprintf(rules + n, sizeof(rules) - n, "meta M%d H0", k);
+		for (int i = 1; i < PARTS - (k == 0); i++)
+			n += (size_t)snprintf(rules + n, sizeof(rules) - n, " %s H%d",
+			    k == 2 && i == PARTS - 1 ? "||" : "&&", i);
+		n += (size_t)snprintf(rules + n, sizeof(rules) - n, "\n");
+	}
+	rig_load(&g, rules, false);
+	rig_run(&g, mail);
+	tap_ok(rig_result(&g, "M0")->low == 1 && rig_result(&g, "M1")->high == 0 &&
+		rig_result(&g, "M2")->low == 1, "metas of %d parts", PARTS);
+	rig_done(&g);
+}
 
 int
 main(void)
@@ -108,5 +139,6 @@ main(void)
 	tap_ok(rig_result(&g, "A")->low == 0 && rig_result(&g, "B")->low == 0 &&
 		rig_result(&g, "C")->low == 1, "a loop of metas comes to an end");
 	rig_done(&g);
+	many_parts(mail);
 	return tap_done();
 }

@@ -15,6 +15,9 @@ enum {
 	MAX_TEXT_BYTES = 1024 * 1024,
 	MIN_BYTES = 4,
 	SHORT_BYTES = 8, /* matches that are quickly confirmed, or many */
+	MAX_DIRECT_BYTES = 10000, /* what PCRE2 can as well look for itself */
+	PROBE_BYTES = 512,
+	PROBE_WORD = 16, /* the longest */
 };
 
 static bool
@@ -197,6 +200,49 @@ takes_whole(const char *text)
 	return ok;
 }
 
+static int
+on_probe_match(unsigned id, unsigned long long from, unsigned long long to,
+    unsigned flags, void *context)
+{
+	(void)id;
+	(void)from;
+	(void)to;
+	(void)flags;
+	*(bool *)context = true;
+	return 1;
+}
+
+/* Words of bytes above 0x7f and nothing else match: so does most of what is
+ * written in another script, match for match. libhs is slow to say so, and
+ * says nothing by it. */
+static bool
+matches_any_script(const char *text)
+{
+	char probe[PROBE_BYTES];
+	hs_compile_error_t *e = NULL;
+	hs_database_t *db = NULL;
+	hs_scratch_t *scratch = NULL;
+	bool found = false;
+	size_t word = 1, n = 0;
+
+	for (size_t i = 0; i < sizeof(probe); i++) {
+		bool space = n == word;
+
+		probe[i] = space ? ' ' : '\x80';
+		word = space ? word % PROBE_WORD + 1 : word;
+		n = space ? 0 : n + 1;
+	}
+	if (hs_compile(text, HS_PATTERN_FLAGS, HS_MODE_BLOCK, NULL, &db, &e) ==
+		HS_SUCCESS &&
+	    hs_alloc_scratch(db, &scratch) == HS_SUCCESS)
+		hs_scan(db, probe, sizeof(probe), 0, scratch, on_probe_match,
+		    &found);
+	hs_free_compile_error(e);
+	hs_free_scratch(scratch);
+	hs_free_database(db);
+	return found;
+}
+
 static bool
 exact_text(struct span pattern, struct buf *out)
 {
@@ -297,6 +343,9 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 	if (!exact && part != HS_EXACT_ONLY)
 		ok = outline_text(pattern, part == HS_OUTLINES_PLAIN ?
 			OUTLINE_PLAIN : OUTLINE_BLUR, &b, ret_told, &never);
+	if (part == HS_OUTLINES_OTHER && !exact && ok &&
+	    pattern.len <= MAX_DIRECT_BYTES && matches_any_script(b.ptr))
+		ok = false;
 	/* these texts are few */
 	if (part == HS_ALL)
 		*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1, 1 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "scoring/rules/candidates.h"
 #include "t/rules/rig.h"
 
 /* look-alikes of a letter in UTF-8, with some of which PCRE2's Latin-1 folding
@@ -25,9 +26,11 @@ static const char rules[] =
     /* too long for libhs as they are: look-alikes, and a repeated choice */
     "replace_tag E (?:[e3\\xe8]|" ALIKE "|" ALIKE "|&\\#(?:101|23[2-5]);)\n"
     "replace_tag L (?:[l1|]|" ALIKE "|" ALIKE "|\\|_)\n"
-    "replace_rules ALIKE1 ALIKE2\n"
+    "replace_rules ALIKE1 ALIKE2 ALIKE3\n"
     "body ALIKE1 /(?=<L>)(?!letter)<L><E>tt<E>r/i\n"
     "body ALIKE2 /(?:^|\\s)(?:the\\s<L><E>v<E><L>|wh<E><E><L>)\\s/i\n"
+    /* no letter of it is ASCII only: libhs would find it in any script */
+    "body ALIKE3 /<L><E><E><L>/i\n"
     "body FORM /(?:(?:your\\s)?(?:" CHOICE "|" CHOICE "|" CHOICE "|name)[\\s:,]{1,5}){3}/i\n"
     "body WORD /\\bcheap (?:pills|watches)\\b/i\n"
     "body LOOK /pay(?! nothing) now/\n"
@@ -84,6 +87,8 @@ static const char *const mails[] = {
 	"Subject: g\nFrom: a@example.net\n\nonce upon a time\n\nalone\n\nand the end\n\n"
 	"once more, and over\n",
 	"Subject: h\nX-Mark: \n\nthe end of once upon\n\nnot alone\n\nThe End\n",
+	"Subject: l\nContent-Type: text/plain; charset=utf-8\n\n"
+	"\xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 l\xc3\xa9\xd0\xb5l leel\n\nthe 133|\n",
 	/* three in one text, and in three */
 	"Subject: i\n\nincome, city: country, x\n",
 	"Subject: j\n\nincome,\n\ncity:\n\ncountry, x\n",
@@ -209,6 +214,8 @@ main(void)
 		tap_ok(list[i].result == 0 && list[i].patterns > 0,
 		    "%s: %zu patterns, %zu left out %s", list[i].type,
 		    list[i].patterns, list[i].left_out, list[i].err.text);
+	tap_ok(list[HS_OTHER_BODY].left_out > list[HS_PLAIN_BODY].left_out,
+	    "what any script matches is left to PCRE2, but in plain text");
 	fast = load(&g, dir);
 	tap_is_int((long long)g.diags.notes, 0, "all databases are used");
 	tap_ok(same_hits(&g, plain, fast), "the same hits");

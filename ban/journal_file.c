@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,6 +184,8 @@ open_journal(struct ban_journal *j, struct error *ret_note, struct error *err)
 static int
 take_lock(struct ban_journal *j, struct error *err)
 {
+	/* by fcntl: the unit's system calls have no flock */
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *path = NULL;
 	int code = 0;
 
@@ -193,9 +194,9 @@ take_lock(struct ban_journal *j, struct error *err)
 	j->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (j->lock < 0)
 		code = error_set(err, -errno, "ban journal \"%s\": %m", path);
-	else if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
+	else if (fcntl(j->lock, F_OFD_SETLK, &whole) < 0)
 		code = error_set(err, -errno, "ban journal \"%s\": %s", j->path,
-		    errno == EWOULDBLOCK ? "another helper has it" :
+		    errno == EAGAIN ? "another helper has it" :
 		    strerror(errno));
 	free(path);
 	return code;

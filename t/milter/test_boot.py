@@ -129,6 +129,9 @@ def test_units(h):
                    unit + (": CAP_NET_ADMIN and no more" if cap else ": no capability"))
             tap.ok(s["Uid"].split()[0] != "0" and s["NoNewPrivs"] == "1" and s["Seccomp"] == "2",
                    unit + ": not root, no new privileges, seccomp")
+        tap.eq(h.status("spamscore-banhelper")["Threads"].strip(), "2", "the helper has its thread for the disk")
+        tap.eq(h.run("journalctl", "--no-pager", "-q", "-o", "cat", "-p", "err", "-u", "spamscore-banhelper"), "",
+               "and no error: the unit lets it have its journal")
         tap.eq(h.run("systemctl", "list-units", "--failed", "--no-legend", "spamscore*").strip(), "", "none failed")
         tap.ok("-j SPAMSCORE" in h.run("iptables-save"), "the firewall's rules are loaded")
         order = [int(h.show(u, "ActiveEnterTimestampMonotonic")) for u in UNITS]

@@ -130,10 +130,12 @@ ban_handle_add(struct ban_service *s, unsigned number, const struct ban_request 
 	struct network net;
 
 	reply->result = BAN_REFUSED_INVALID;
+	say_why(reply, "no address or network");
 	if (!ban_network_normalise(&q->net, &net))
 		return;
 	reply->entry.net = net;
 	reply->result = BAN_REFUSED_RIGHTS;
+	say_why(reply, "this source may not ban for that scope");
 	/* who guesses passwords is not welcome as a mail client either */
 	if (source->login && (wanted & BAN_HOST))
 		wanted |= BAN_MAIL & source->scopes;
@@ -149,6 +151,8 @@ ban_handle_add(struct ban_service *s, unsigned number, const struct ban_request 
 		return;
 	}
 	clean_reason(q->reason, reason);
+	say_why(reply, (q->scope & ~wanted) != 0 ?
+	    "this source may not ban for that scope" : "");
 	for (unsigned scope = BAN_HOST; scope >= BAN_MAIL; scope--) {
 		const char *why = "";
 		enum ban_result result;

@@ -258,6 +258,20 @@ do_del(struct ban_client *c, const struct ban_options *o,
 	return EX_OK;
 }
 
+/* The ban that holds all of net: not one of a single address in it. */
+static int
+check_all(struct ban_client *c, const struct network *net,
+    enum ban_scope scope, struct ban_entry *ret_entry,
+    enum ban_result *ret_result, struct error *err)
+{
+	int code = ban_check(c, &net->addr, scope, ret_entry, ret_result, err);
+
+	if (code == 0 && *ret_result == BAN_OK &&
+	    ret_entry->net.prefix_len > net->prefix_len)
+		*ret_result = BAN_NOT_BANNED;
+	return code;
+}
+
 static int
 do_check(struct ban_client *c, const struct ban_options *o,
     const struct network *net, const char *text)
@@ -265,7 +279,7 @@ do_check(struct ban_client *c, const struct ban_options *o,
 	struct ban_entry e;
 	enum ban_result result;
 	struct error err = { "" };
-	int code = ban_check(c, &net->addr, o->scope, &e, &result, &err);
+	int code = check_all(c, net, o->scope, &e, &result, &err);
 
 	if (code < 0)
 		return fail(code, &err);
@@ -294,8 +308,7 @@ do_show(struct ban_client *c, const struct ban_options *o,
 
 		if (!(o->scope & (unsigned)scope))
 			continue;
-		code = ban_check(c, &net->addr, (enum ban_scope)scope, &e, &result,
-		    &err);
+		code = check_all(c, net, (enum ban_scope)scope, &e, &result, &err);
 		if (code < 0)
 			return fail(code, &err);
 		if (result != BAN_OK && result != BAN_NOT_BANNED)
@@ -333,7 +346,12 @@ do_confirm(struct ban_client *c, const struct network *net, const char *text)
 {
 	enum ban_result result;
 	struct error err = { "" };
-	int code = ban_confirm(c, &net->addr, (int64_t)time(NULL), &result, &err);
+	int code;
+
+	if (net->prefix_len < (net->addr.family == 4 ? 32 : 64))
+		return cli_fail(EX_USAGE, "%s: good mail comes from one address, "
+		    "not from a network", text);
+	code = ban_confirm(c, &net->addr, (int64_t)time(NULL), &result, &err);
 
 	if (code < 0)
 		return fail(code, &err);

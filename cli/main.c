@@ -13,9 +13,9 @@ static const struct verb verbs[] = {
 	    "--stream ORDER [--feedback immediate|delayed:N|partial:P|none]\n"
 	    "       [--no-rules] [--scores FILE] [--plot F.svg] [options]",
 	    "how well would it do on a stream of labelled mail" },
-	{ "ban", verb_ban, "add|del|list|check|show|history|status|flush|confirm|ping "
-	    "[--scope mail|host|both] [--time T] [--reason R] [--label L] "
-	    "[--own] [--limit N] [--json] [--socket F] [ADDR[/LEN]]",
+	{ "ban", verb_ban, "add|del|list|check|show|history|status|flush|confirm|ping\n"
+	    "       [--scope mail|host|both] [--time T] [--reason R] [--label L]\n"
+	    "       [--own] [--limit N] [--json] [--socket F] [ADDR[/LEN]]",
 	    "look at and change bans through the ban helper" },
 	{ "learn", verb_learn, "--spam|--ham [--user U] [--source S] [--config F] "
 	    "[--db F] [--json]\n       PATH...|--id VERDICT",

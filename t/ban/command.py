@@ -43,6 +43,12 @@ same(ban('add', '203.0.113.70', '--scope', 'both', '--time', '1h'), (0,
     '203.0.113.70: banned for host, 60m; not for mail: confirmed good mail\n', ''),
     'half refused, and why')
 same(ban('add', '198.51.0.0/24', '--time', '1h')[0], 0, 'a network')
+same([ban('check', a)[0] for a in ('198.51.0.77', '198.51.0.0/25', '198.51.0.0/23')],
+    [0, 0, 1], 'an address and a part of it are banned, more than it is not')
+same(ban('confirm', '198.51.0.0/24')[0], 64, 'no good mail comes from a network')
+code, out, err = ban('add', '203.0.113.9', '--scope', 'host', socket=helper.path('milter'))
+same((code, err), (77, 'spamscore: 203.0.113.9: refused-rights: '
+    'this source may not ban for that scope\n'), 'a scope too many, and why')
 same(ban('del', '198.51.0.0'), (65, '',
     'spamscore: 198.51.0.0: still banned, as a part of 198.51.0.0/24\n'),
     'del of an address in it is not silently nothing')

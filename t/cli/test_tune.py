@@ -311,6 +311,24 @@ tune("--from-log", "--output", "l.cf")
 same(content("l.cf"), one, "the same again")
 ok("LONG_GONE" not in one.decode(), "no rule that is not there")
 
+# somebody filed each twentieth spam among the good mail
+def relabel(was, now):
+    with sqlite3.connect("state/spamscore.db") as base:
+        for n in range(400, 660, 20):
+            base.execute("UPDATE label SET spam = ? WHERE message = ? AND spam = ?", (now, struct.pack(">QQ", 7, n), was))
+    base.close()
+
+
+relabel(1, 0)
+out, err = tune("--weekly", "--dry-run", "--db", "state/spamscore.db", conf="fresh.conf")
+said = re.search(r" (\d+) labels look wrong: spamscore tune --from-log --dry-run names them\.\n", re.sub(r"\n(?!$)", " ", out))
+ok(err == "" and said, "the weekly report says that labels look wrong") or note((out, err))
+fitted = json.loads(tune("--from-log", "--dry-run", "--json", "--db", "state/spamscore.db", conf="fresh.conf")[0])["fit"]
+named = [(s["label"], int(s["path"][1:])) for s in fitted["suspects"] + fitted["held_suspects"]]
+ok(said and len(named) == int(said[1]) and len(named) >= 5 and set(named) <= {("ham", n) for n in range(400, 660, 20)},
+   "and these are the ones") or note(named)
+relabel(0, 1)
+
 # what came before the model took part, once one does
 def forget_learned(count):
     with sqlite3.connect("state/spamscore.db") as base:

@@ -19,9 +19,10 @@ scratch_open(struct scratch *s, const char *name)
 	snprintf(s->dir, sizeof(s->dir), "%s/spamscore-%s.XXXXXX",
 	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp", name);
 	if (mkdtemp(s->dir) == NULL) {
-		s->dir[0] = '\0';
-		return cli_fail(EX_CANTCREAT, "no temporary directory: %s",
+		cli_fail(EX_CANTCREAT, "cannot make \"%s\": %s", s->dir,
 		    strerror(errno));
+		s->dir[0] = '\0';
+		return EX_CANTCREAT;
 	}
 	snprintf(path, sizeof(path), "%s/db", s->dir);
 	so.path = path;

@@ -241,5 +241,8 @@ tune_terms(const struct tune_options *o, struct runtime *rt,
 	buf_done(&t.raw);
 	arena_free(t.arena);
 	scratch_close(&t.scratch);
-	return r == 0 ? EX_OK : cli_fail(EX_OSERR, "%s", err.text);
+	if (r == 0)
+		return EX_OK;
+	return r == -ENOMEM ? cli_fail(EX_OSERR, "%s", err.text) :
+	    cli_fail(EX_IOERR, "%s: is there room in its directory?", err.text);
 }

@@ -2,6 +2,9 @@
 import json
 import os
 import random
+import re
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -63,6 +66,17 @@ os.rename("years.cf", "once.cf")
 tune("years", "--jobs", "2")
 with open("once.cf", "rb") as a, open("years.cf", "rb") as b:
     same(a.read(), b.read(), "the same bytes again")
+
+# what it remembers meanwhile finds no room: no file may grow beyond 200,000 bytes
+p = subprocess.run([SPAMSCORE, "tune", "--config", "years.conf", "--rules", "r.cf", "--offline", "--ham", "years/ham", "--spam", "years/spam",
+                    "--cache", "none", "--output", "full.cf"], capture_output=True, restore_signals=False, timeout=100, check=False,
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000)))
+same(p.returncode, 74, "no room for the scratch database") or note(p)
+ok(re.fullmatch(rb'spamscore: state database "\S+/db" is not available: is there room in its directory\?\n', p.stderr), "is said") or note(p.stderr)
+same([n for n in os.listdir(".") if n.startswith(("full", "spamscore-"))], [], "and nothing is left behind")
+p = run(SPAMSCORE, "tune", "--config", "years.conf", "--rules", "r.cf", "--offline", "--ham", "years/ham", "--spam", "years/spam", "--dry-run",
+        env={"TMPDIR": "nowhere"})
+ok(p[0] == 73 and re.fullmatch(rb'spamscore: cannot make "nowhere/spamscore-tune\.\w{6}": No such file or directory\n', p[2]), "nor a directory") or note(p)
 
 # labels that no text tells: 2.5 for all, and up to 4 points more for whoever knows the label
 corpus("noise", (lambda: ["hello", "other", "word"],) * 2, (1660000000, 1660000000))

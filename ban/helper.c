@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -436,6 +437,8 @@ start(struct helper *h)
 		helper_log(h, BAN_LOG_ERROR, "%s", err.text);
 		return EX_OSERR;
 	}
+	/* a heap of the thread's own would reserve 64 MB of that memory */
+	mallopt(M_ARENA_MAX, 1);
 	if (h->journal != NULL && ban_journal_start_copier(h->journal, &err) < 0)
 		helper_log(h, BAN_LOG_WARNING, "%s: clients wait for the disk",
 		    err.text);

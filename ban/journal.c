@@ -7,7 +7,7 @@
 #include "ban/journal_impl.h"
 
 /* events that one question about a network looks at */
-#define EVENTS_LOOKED_AT 200
+#define EVENTS_LOOKED_AT 100
 
 const char *const ban_journal_queries[Q_COUNT] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -529,11 +529,16 @@ ban_journal_prune(struct ban_journal *j, int64_t forget_before,
 		code = prune_bans(j, forget_before, limit, err);
 	for (size_t i = 0; code == 0 && i < sizeof(steps) / sizeof(steps[0]);
 	     i++) {
+		/* all days are looked at for it: once a day is enough */
+		if (steps[i].q == Q_PRUNE_DAY && day_before <= j->pruned_day)
+			continue;
 		sqlite3_bind_int64(j->stmt[steps[i].q], 1, steps[i].bound);
 		sqlite3_bind_int(j->stmt[steps[i].q], 2, (int)limit);
 		code = run(j, steps[i].q, err);
 		if (code == 0 && sqlite3_changes(j->db) >= (int)limit)
 			more = 1;
+		else if (code == 0 && steps[i].q == Q_PRUNE_DAY)
+			j->pruned_day = day_before;
 	}
 	return code < 0 ? code : more;
 }

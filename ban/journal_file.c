@@ -166,6 +166,7 @@ open_journal(struct ban_journal *j, struct error *ret_note, struct error *err)
 	if (rc == SQLITE_OK) {
 		j->corrupt = j->pending = false;
 		j->prune_size = 0;
+		j->pruned_day = 0;
 		j->log_pages = j->log_copied = 0;
 		j->log_generation++;
 		ban_journal_open_copier(j);

@@ -30,6 +30,7 @@ struct ban_journal {
 	/* where the search for bans that can be forgotten goes on */
 	unsigned char prune_key[KEY_SIZE];
 	int prune_size;
+	int64_t pruned_day;
 	struct ban_copier *copier; /* NULL: copies are made by the writer */
 	int log_pages, log_copied;
 	unsigned log_generation;

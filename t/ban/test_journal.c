@@ -133,6 +133,15 @@ test_lock(void)
 	remove_journal();
 }
 
+static int
+count_day(void *context, const struct netaddr *addr, int64_t day)
+{
+	(void)addr;
+	(void)day;
+	++*(int *)context;
+	return 0;
+}
+
 /* Forgetting goes around by itself, a few rows a time, and misses nobody. */
 static void
 test_prune(void)
@@ -140,7 +149,7 @@ test_prune(void)
 	struct ban_journal *j = open_journal();
 	struct ban_record r;
 	struct error err;
-	int gone = 0, kept = 0;
+	int gone = 0, kept = 0, days = 0;
 
 	for (uint32_t i = 0; i < 1000; i++)
 		put(j, i, i % 3 == 0 ? 100 : 300);
@@ -166,6 +175,18 @@ test_prune(void)
 	tap_is_int(ban_journal_prune(j, 0, 0, 10, 0, 64, &err), 1,
 	    "more events than one turn deletes: again soon");
 	tap_is_int(ban_journal_prune(j, 0, 0, 10, 0, 64, &err), 0, "then not");
+	for (uint32_t i = 0; i < 100; i++)
+		ban_journal_put_day(j, &(struct netaddr){ 4, { 32, 0, 0,
+		    (uint8_t)i } }, i, &err);
+	for (int i = 0; i < 2; i++)
+		tap_is_int(ban_journal_prune(j, 0, 0, 10, 90, 64, &err), i == 0,
+		    "days of good mail, some at a time");
+	ban_journal_each_day(j, 0, count_day, &days, &err);
+	tap_is_int(days, 10, "those that count are left");
+	ban_journal_prune(j, 0, 0, 10, 91, 64, &err);
+	days = 0;
+	ban_journal_each_day(j, 0, count_day, &days, &err);
+	tap_is_int(days, 9, "and one less on the next day");
 	ban_journal_close(j);
 	remove_journal();
 }

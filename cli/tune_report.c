@@ -115,7 +115,7 @@ doubted_cmp(const void *pa, const void *pb)
 	return (a > b) - (a < b);
 }
 
-/* Labels that are more likely wrong than right; of held-out mail or of what
+/* Labels that are as good as surely wrong; of held-out mail or of what
  * was to be fitted to. Out of memory: none are named. */
 static struct doubted
 doubted_find(const struct tuning *t, bool held_out)

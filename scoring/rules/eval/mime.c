@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "scoring/message/body.h"
+#include "scoring/message/charset.h"
 #include "scoring/rules/eval/locale.h"
 #include "scoring/rules/eval/probe.h"
 
@@ -171,13 +172,9 @@ look_at_qp_line(struct probe *p, struct facts *f, struct span line)
 static bool
 has_illegal_ascii(struct span line)
 {
-	for (size_t i = 0; i < line.len; i++) {
-		unsigned char c = (unsigned char)line.ptr[i];
-
-		if (c == 0 || c == '\r' || c >= 0x80)
-			return true;
-	}
-	return false;
+	return line.len > 0 && (!text_is_ascii(line) ||
+		memchr(line.ptr, '\0', line.len) != NULL ||
+		memchr(line.ptr, '\r', line.len) != NULL);
 }
 
 static void
@@ -188,6 +185,7 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 	bool identity = cte.len == 0 || span_is(cte, "7bit") || span_is(cte, "8bit");
 	bool ascii = part->declared_charset.ptr == NULL || span_is(charset, "us-ascii");
 	bool counted = !span_contains(disposition, SPAN_LIT("attachment"));
+	bool illegal, references;
 	struct span rest = part->raw;
 
 	if (f->leaf_count < MAX_LEAVES)
@@ -195,6 +193,14 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 			counted && f->alternative != 0 &&
 				(plain || span_is(part->declared_type, "text/html")) ?
 			    part->raw.len : 0, counted };
+	/* most parts have nothing of what is looked for line by line */
+	illegal = plain && ascii && has_illegal_ascii(rest);
+	references = plain && identity && rest.len > 0 &&
+	    memmem(rest.ptr, rest.len, "&#x", 3) != NULL;
+	if (plain && identity && !references)
+		f->normal += rest.len;
+	if (!illegal && !references && !span_is(cte, "quoted-printable"))
+		return;
 	while (rest.len > 0 && p->error == 0) {
 		struct span line = span_of(rest.ptr, span_find(rest, '\n') + 1);
 
@@ -203,9 +209,9 @@ look_at_leaf(struct probe *p, struct facts *f, const struct part *part,
 		rest = span_from(rest, line.len);
 		if (span_is(cte, "quoted-printable"))
 			look_at_qp_line(p, f, line);
-		if (plain && ascii && has_illegal_ascii(line))
+		if (illegal && has_illegal_ascii(line))
 			f->ascii_text_illegal++;
-		if (plain && identity) {
+		if (references) {
 			size_t n = memmem(line.ptr, line.len, "&#x", 3) != NULL ?
 			    count_matches(p, NCR, line) : 0;
 
@@ -414,10 +420,26 @@ run_parse_flags(struct eval_context *ctx, const struct eval_call *call,
 	return 0;
 }
 
+struct letters {
+	size_t upper, lower_or_digit, length;
+};
+
+static void
+count_run(struct span s, struct letters *l)
+{
+	l->length += s.len;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		l->upper += (unsigned char)(c - 'A') < 26;
+		l->lower_or_digit += (unsigned char)(c - 'a') < 26 ||
+		    (unsigned char)(c - '0') < 10;
+	}
+}
+
 /* Shift-JIS runs between ESC $ B and ESC ( B are capitals in ASCII */
 static void
-count_letters(struct span line, size_t *upper, size_t *lower_or_digit,
-    size_t *length)
+count_letters(struct span line, struct letters *l)
 {
 	const char *open = memmem(line.ptr, line.len, "\033$B", 3), *close = NULL;
 
@@ -427,22 +449,19 @@ count_letters(struct span line, size_t *upper, size_t *lower_or_digit,
 			    line.ptr + i - 3 > open)
 				close = line.ptr + i;
 	}
-	for (size_t i = 0; i < line.len; i++) {
-		char c = line.ptr[i];
-
-		if (close != NULL && line.ptr + i >= open && line.ptr + i < close)
-			continue;
-		++*length;
-		*upper += c >= 'A' && c <= 'Z';
-		*lower_or_digit += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+	if (close == NULL) {
+		count_run(line, l);
+		return;
 	}
+	count_run(span_of(line.ptr, (size_t)(open - line.ptr)), l);
+	count_run(span_from(line, (size_t)(close - line.ptr)), l);
 }
 
 static double
 uppercase(struct probe *p)
 {
 	const struct facts *f = facts_of(p);
-	size_t upper = 0, lower_or_digit = 0, length = 0;
+	struct letters l = { 0, 0, 0 };
 	const struct texts *body;
 	struct span g[4];
 
@@ -463,10 +482,10 @@ uppercase(struct probe *p)
 	for (size_t i = 0; i < body->count && p->error == 0; i++)
 		if (probe_hit(p, TWO_WORDS, body->items[i]) &&
 		    !probe_hit(p, BASE64_LINE, body->items[i]))
-			count_letters(body->items[i], &upper, &lower_or_digit, &length);
-	if (length < 200 || upper + lower_or_digit == 0)
+			count_letters(body->items[i], &l);
+	if (l.length < 200 || l.upper + l.lower_or_digit == 0)
 		return 0;
-	return 100.0 * (double)upper / (double)(upper + lower_or_digit);
+	return 100.0 * (double)l.upper / (double)(l.upper + l.lower_or_digit);
 }
 
 static int

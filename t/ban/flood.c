@@ -8,9 +8,10 @@
  *   flood SOCKET garbage N SEED  N random, mutated, short and long packets,
  *                                connecting again whenever it is thrown out
  *   flood SOCKET latency N PID   N checks, one at a time; prints "MEDIAN P99
- *                                MAX WORK" in microseconds, WORK being the
- *                                longest without the time that process PID
- *                                and this one could run and were not let
+ *                                MAX WORK LATE" in microseconds, WORK being
+ *                                the longest without the time that process PID
+ *                                and this one could run and were not let, and
+ *                                LATE how many took more than 10 ms of it
  *   flood SOCKET echo            a server that does nothing but answer what
  *                                latency asks: what the machine itself costs
  *   flood SOCKET hoard N         N connections, each asking for lists that it
@@ -146,7 +147,7 @@ static int
 latency(unsigned n, unsigned pid)
 {
 	double *took = calloc(n, sizeof(*took)), longest = 0;
-	int fd = open_socket(), server, self;
+	int fd = open_socket(), server, self, late = 0;
 	char name[64];
 
 	snprintf(name, sizeof(name), "/proc/%u/schedstat", pid);
@@ -168,11 +169,12 @@ latency(unsigned n, unsigned pid)
 		before = took[i] - (waited(server) + waited(self) - before);
 		if (before > longest)
 			longest = before;
+		late += before > 10000;
 		usleep(1000);
 	}
 	qsort(took, n, sizeof(*took), compare);
-	printf("%.0f %.0f %.0f %.0f\n", took[n / 2], took[n - n / 100 - 1],
-	    took[n - 1], longest);
+	printf("%.0f %.0f %.0f %.0f %d\n", took[n / 2], took[n - n / 100 - 1],
+	    took[n - 1], longest, late);
 	free(took);
 	return 0;
 }

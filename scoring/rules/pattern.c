@@ -13,6 +13,7 @@
 enum {
 	LOW_LIMIT = 400,   /* steps a starting position gets for nothing */
 	LIMIT_FACTOR = 16, /* how the limit rises after that */
+	PARTS = 16,	   /* in which whoever needs more is searched for */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
 	MAX_PATTERN_BYTES = 1024 * 1024,
 	FAST_AFTER = 24,	/* matches with the interpreter */
@@ -422,47 +423,47 @@ try(struct search *x, size_t from, size_t last, uint32_t options,
 	    last, options, limit, &x->groups);
 }
 
-/* One starting position with rising limits */
+/* One starting position, which needs more than LOW_LIMIT, with rising limits */
 static int
 try_position(struct search *x, size_t at, uint32_t options)
 {
 	struct match_budget *b = x->budget;
 	uint64_t limit = LOW_LIMIT;
-	int r;
+	int r = PCRE2_ERROR_MATCHLIMIT;
 
-	while ((r = try(x, at, at, options, (uint32_t)limit)) ==
-	    PCRE2_ERROR_MATCHLIMIT) {
+	while (r == PCRE2_ERROR_MATCHLIMIT) {
 		b->steps += limit;
 		if (limit >= b->match_limit || b->steps >= b->message_steps)
 			return r;
 		limit *= LIMIT_FACTOR;
 		if (limit > b->match_limit)
 			limit = b->match_limit;
+		r = try(x, at, at, options, (uint32_t)limit);
 	}
 	return r;
 }
 
-/* The starting positions from..last, of which one needs more than LOW_LIMIT: by
- * halves, since most do not. */
+/* The starting positions from..last, of which one needs more than LOW_LIMIT: in
+ * parts and these in parts again, since most do not and each that does costs
+ * as much to find as its parts' depth. */
 static int
-try_halves(struct search *x, size_t from, size_t last, uint32_t options)
+try_parts(struct search *x, size_t from, size_t last, uint32_t options)
 {
-	size_t middle = from + (last - from) / 2, start = from, end = middle;
-	int r;
+	size_t step = (last - from) / PARTS + 1, end;
+	int r = PCRE2_ERROR_NOMATCH;
 
 	if (from == last)
 		return try_position(x, from, options);
-	for (int half = 0; half < 2; half++, start = middle + 1, end = last) {
-		x->budget->steps += 1 + (end - start) / BYTES_A_STEP;
-		r = try(x, start, end, options, LOW_LIMIT);
+	for (; from <= last && r == PCRE2_ERROR_NOMATCH; from = end + 1) {
+		end = last - from < step ? last : from + step - 1;
+		x->budget->steps += 1 + (end - from) / BYTES_A_STEP;
+		r = try(x, from, end, options, LOW_LIMIT);
 		if (r == PCRE2_ERROR_MATCHLIMIT)
-			r = try_halves(x, start, end, options);
-		if (r != PCRE2_ERROR_NOMATCH)
-			return r;
+			r = try_parts(x, from, end, options);
 		/* the option speaks of the first position only */
 		options &= ~PCRE2_NOTEMPTY_ATSTART;
 	}
-	return PCRE2_ERROR_NOMATCH;
+	return r;
 }
 
 enum pattern_result
@@ -500,7 +501,7 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 	r = try(&x, from, s.len, options,
 	    b->match_limit < LOW_LIMIT ? (uint32_t)b->match_limit : LOW_LIMIT);
 	if (r == PCRE2_ERROR_MATCHLIMIT && b->match_limit > LOW_LIMIT)
-		r = try_halves(&x, from, s.len, options);
+		r = try_parts(&x, from, s.len, options);
 answer:
 	if (r == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;

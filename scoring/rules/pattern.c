@@ -16,7 +16,9 @@ enum {
 	PARTS = 16,	   /* in which whoever needs more is searched for */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
 	MAX_PATTERN_BYTES = 1024 * 1024,
-	FAST_AFTER = 24,	/* matches with the interpreter */
+	/* Matches with the interpreter: a usual pattern's machine code costs as
+	 * much as eight, a wide one's as some hundred */
+	FAST_AFTER = 8,
 	FAST_AFTER_WIDE = 400,
 };
 
@@ -454,8 +456,10 @@ try_parts(struct search *x, size_t from, size_t last, uint32_t options)
 
 	if (from == last)
 		return try_position(x, from, options);
-	for (; from <= last && r == PCRE2_ERROR_NOMATCH; from = end + 1) {
-		end = last - from < step ? last : from + step - 1;
+	for (bool first = true; from <= last && r == PCRE2_ERROR_NOMATCH;
+	     from = end + 1, first = false) {
+		/* it often is where the text begins */
+		end = first ? from : last - from < step ? last : from + step - 1;
 		x->budget->steps += 1 + (end - from) / BYTES_A_STEP;
 		r = try(x, from, end, options, LOW_LIMIT);
 		if (r == PCRE2_ERROR_MATCHLIMIT)

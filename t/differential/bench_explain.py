@@ -31,7 +31,7 @@ def main():
     spamscore = sys.argv[1]
     wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 40
     work, paths, compiled = prepare(wanted, spamscore)
-    site = make_site(os.path.join(work, 'spamassassin'))
+    site = make_site(os.path.join(work, 'explain-site'))
     config = os.path.join(work, 'explain.conf')
     with open(config, 'w') as f:
         f.write(f'compiled_dir {compiled}\n')

@@ -85,6 +85,38 @@ static const struct {
 	{ "not asked to replace", "replace_tag P p\nbody X /<P>ay/", 0 },
 };
 
+/* A start that needs more steps than others get for nothing is tried to its
+ * end, and hides no match behind it, wherever it stands. */
+static void
+costly_starts(void)
+{
+	enum { BYTES = 3000 };
+	static const size_t places[] = { 0, 1, 15, 16, 17, 18, 186, 187, 188, 189,
+		190, 375, 376, 377, 1500, 2200 };
+	char text[BYTES + 30];
+	struct rig g;
+
+	rig_load(&g, "rawbody M /a(?=hit(?:x|z|!){1,1000}z!)|hit/\n"
+		     "tflags M multiple\n", false);
+	for (size_t i = 0; i < 2 * sizeof(places) / sizeof(places[0]); i++) {
+		size_t n = (size_t)snprintf(text, sizeof(text), "Subject: x\n\n");
+		char *at = text + n + places[i / 2];
+		bool matches = i % 2 == 0;
+
+		memset(text + n, 'x', BYTES);
+		memcpy(text + n + BYTES, "\n", 2);
+		memcpy(at, "ahit", 4);
+		/* the repeat goes to its end first, and back from there */
+		memcpy(at + 20, matches ? "z!" : "zx", 2);
+		memcpy(text + n + BYTES - 3, "hit", 3);
+		rig_run(&g, text);
+		tap_ok(rig_result(&g, "M")->low == 2u + matches,
+		    "a costly start at %zu that %s", places[i / 2],
+		    matches ? "matches" : "does not");
+	}
+	rig_done(&g);
+}
+
 int
 main(void)
 {
@@ -110,5 +142,6 @@ main(void)
 		rig_result(&g, "Z")->low == 1,
 	    "no place for what stands nowhere so");
 	rig_done(&g);
+	costly_starts();
 	return tap_done();
 }

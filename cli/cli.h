@@ -74,7 +74,7 @@ struct judge_options {
 	bool json, exit_status;
 	const char *color;    /* "auto" */
 	const char *model;    /* NULL: the configured one; "none" */
-	const char *compiled; /* directory of databases; the same */
+	bool no_databases;    /* see struct engine_options */
 };
 
 /* Rows for getopt_long; a verb's own follow behind in its table. */

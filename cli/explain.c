@@ -128,7 +128,7 @@ verb_explain(int argc, char **argv)
 
 		code = cli_show_verdict(&so, id);
 	} else if (code == EX_OK) {
-		o.compiled = is_short(argv[optind]) ? "none" : NULL;
+		o.no_databases = is_short(argv[optind]);
 		code = explain_file(&o, argv[optind]);
 	}
 	judge_options_done(&o);

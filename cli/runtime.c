@@ -115,7 +115,7 @@ engine_load_with(const struct judge_options *o, bool keep_going,
 		.rules = o->rules,
 		.rules_count = o->rules_count,
 		.rules_dir = engine_default_rules_dir(),
-		.compiled_dir = o->compiled,
+		.no_databases = o->no_databases,
 		.model = o->model != NULL && strcmp(o->model, "none") != 0 ?
 		    o->model : NULL,
 		.rooms = &room,

@@ -108,7 +108,7 @@ rules_load(struct engine *e, const struct engine_options *o,
 		.rooms = rooms,
 		.room_count = room_count,
 		.keep_going = o->keep_going,
-		.compiled_dir = s->compiled_dir,
+		.compiled_dir = o->no_databases ? NULL : s->compiled_dir,
 	};
 	struct tuned_thresholds tuned;
 	struct settings_room tuned_room = { tuned_thresholds_table, &tuned };
@@ -117,9 +117,6 @@ rules_load(struct engine *e, const struct engine_options *o,
 
 	if (r != 0)
 		return error_set(err, r, "out of memory");
-	if (o->compiled_dir != NULL)
-		ro.compiled_dir = strcmp(o->compiled_dir, "none") == 0 ? NULL :
-		    o->compiled_dir;
 	tuned_thresholds_init(&tuned);
 	ro.tuned = e->tuned;
 	ro.tuned_rooms = &tuned_room;

@@ -29,8 +29,8 @@ struct engine_options {
 					configuration's rules_dir */
 	size_t rules_count;
 	const char *rules_dir;	     /* default of that setting; NULL: built in */
-	const char *compiled_dir;    /* NULL: that of the settings; "none": no
-					databases are opened */
+	bool no_databases;	     /* for so little mail that opening those of
+					compiled_dir takes longer */
 	const char *model;	     /* file; NULL: "model" in state_dir if it is
 					there; "none": none */
 	/* Score file that is read last. NULL: tuned.cf of tuned_dir if it is

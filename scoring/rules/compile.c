@@ -265,8 +265,6 @@ all_zero(void *context, uint32_t index)
 	return expr_exact(0);
 }
 
-/* Most metas of a large set are false as long as none of their parts hits:
- * then a run need not look at them. */
 /* Parts without which the meta is 0: those that are joined by && and nothing
  * else. One mask a value of the stack */
 static uint64_t
@@ -305,6 +303,8 @@ needed_parts(const struct expr *e, uint64_t *stack)
 	return n > 0 ? stack[n - 1] : 0;
 }
 
+/* Most metas of a large set are false as long as none of their parts hits:
+ * then a run need not look at them. */
 static int
 link_metas(struct loader *l)
 {

@@ -16,8 +16,8 @@ enum {
 	PARTS = 16,	   /* in which whoever needs more is searched for */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
 	MAX_PATTERN_BYTES = 1024 * 1024,
-	/* Matches with the interpreter: a usual pattern's machine code costs as
-	 * much as eight, a wide one's as some hundred */
+	/* Matches with the interpreter: machine code costs as much as eight. That
+	 * of wide patterns takes long to make and is rarely wanted */
 	FAST_AFTER = 8,
 	FAST_AFTER_WIDE = 400,
 };

@@ -78,9 +78,10 @@ bool
 regex_match(struct regex *p, struct span s, size_t from,
     struct span *groups, size_t count)
 {
+	PCRE2_SPTR text = (PCRE2_SPTR)(s.ptr != NULL ? s.ptr : "");
 	pcre2_code *code = code_of(p);
 	pcre2_match_data *data;
-	int rc;
+	int rc = PCRE2_ERROR_JIT_BADOPTION;
 
 	assert(count <= REGEX_MAX_GROUPS);
 	if (code == NULL || from > s.len)
@@ -88,8 +89,12 @@ regex_match(struct regex *p, struct span s, size_t from,
 	data = data_take();
 	if (data == NULL)
 		return false;
-	rc = pcre2_match(code, (PCRE2_SPTR)(s.ptr != NULL ? s.ptr : ""), s.len,
-	    from, 0, data, context);
+	/* the same without the checks of its arguments, if there is machine
+	 * code; whether text is UTF-8 stays checked */
+	if (!(p->flags & REGEX_UTF))
+		rc = pcre2_jit_match(code, text, s.len, from, 0, data, context);
+	if (rc == PCRE2_ERROR_JIT_BADOPTION)
+		rc = pcre2_match(code, text, s.len, from, 0, data, context);
 	if (rc > 0) {
 		PCRE2_SIZE *ov = pcre2_get_ovector_pointer(data);
 

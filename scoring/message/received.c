@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "base/ascii.h"
 #include "scoring/message/received.h"
 #include "scoring/message/received_forms.h"
 
@@ -515,6 +516,22 @@ hop_fill(struct arena *a, struct rcvd *r, struct received_hop *hop)
 	return 0;
 }
 
+/* Where a date at the end may begin at the earliest. Behind the white space
+ * and ";" in front of it there are at most DATE_SPACES spaces, so one more
+ * from the end, with all white space and ";" around it, stands in front. */
+static size_t
+date_search_from(struct span s)
+{
+	enum { DATE_SPACES = 5 };
+	size_t at = s.len, spaces = 0;
+
+	while (at > 0 && spaces <= DATE_SPACES)
+		spaces += ascii_is_space(s.ptr[--at]);
+	while (at > 0 && (ascii_is_space(s.ptr[at - 1]) || s.ptr[at - 1] == ';'))
+		at--;
+	return at;
+}
+
 int
 received_parse(struct arena *a, struct span unfolded,
     struct received_hop *ret_hop)
@@ -538,7 +555,7 @@ received_parse(struct arena *a, struct span unfolded,
 		ret_hop->parsed = ret_hop->ignored = true;
 		return 0;
 	}
-	if (regex_match(&date, s, 0, g, 1))
+	if (regex_match(&date, s, date_search_from(s), g, 1))
 		s.len = (size_t)(g[0].ptr - s.ptr);
 	s = insert_space(s);
 	if (regex_match(&id_of, s, 0, g, 2))

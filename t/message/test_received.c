@@ -60,6 +60,11 @@ static const struct {
 	{ "no form", "from a.example 192.0.2.1 hello", "unknown" },
 	{ "bare", "from a.example by b.example ; Mon, 1 Jan 2024 10:00:00 +0000",
 	    "ignored" },
+	{ "a date behind a run of ends", "from joe id x;  ;; ;\n\t; Mon, 1 Jan 2024 "
+	    "10:00:00 +0000;z", "ignored" },
+	{ "a date without its day", "from joe id x; 1 Jan 2024 10:00:00 +0000",
+	    "ignored" },
+	{ "no date", "from joe id x; 1 Jan 2024 10:00:00 +0000 z", "unknown" },
 	{ "bad octets", "from a (b [300.1.1.1]) by c (Postfix) with SMTP id x",
 	    "unknown" },
 	{ "break-out", "from a]#b (r[x [192.0.2.1]) by c (Postfix) with SMTP id xyz",

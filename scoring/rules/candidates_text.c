@@ -11,6 +11,7 @@
 enum {
 	/* libhs spends seconds on what is longer, unless repeats are simple */
 	MAX_EXACT_BYTES = 1024,
+	LONG_RUN_DIGITS = 3, /* hundreds of times */
 	MAX_OUTLINE_BYTES = 64 * 1024,
 	MAX_TEXT_BYTES = 1024 * 1024,
 	MIN_BYTES = 4,
@@ -243,11 +244,51 @@ matches_any_script(const char *text)
 	return found;
 }
 
+/*
+ * "^[^x]{998}" and nothing more: libhs looks for long runs of bytes many at a
+ * time, but not if it has to know where they begin.
+ */
+static bool
+run_text(struct span s, struct buf *out)
+{
+	size_t n = 0, class, digits;
+
+	if (is_caseless(s))
+		return false;
+	while (s.len - n > 2 && s.ptr[n] == '(' && s.ptr[n + 1] == '?') {
+		n += 2 + strspn(s.ptr + n + 2, "ms");
+		if (n >= s.len || s.ptr[n++] != ')')
+			return false;
+	}
+	buf_add(out, s.ptr, n);
+	n += n < s.len && s.ptr[n] == '^';
+	class = n;
+	if (n >= s.len || s.ptr[n++] != '[')
+		return false;
+	n += n < s.len && s.ptr[n] == '^';
+	while (n < s.len && s.ptr[n] != ']') {
+		if (s.ptr[n] == '[')
+			return false;
+		n += s.ptr[n] == '\\' ? 2 : 1;
+	}
+	digits = n + 2;
+	if (digits >= s.len || s.ptr[n + 1] != '{' ||
+	    strspn(s.ptr + digits, "0123456789") < LONG_RUN_DIGITS)
+		return false;
+	n = digits + strspn(s.ptr + digits, "0123456789");
+	buf_add(out, s.ptr + class, n - class);
+	buf_add_char(out, '}');
+	return n + 1 == s.len && s.ptr[n] == '}';
+}
+
 static bool
 exact_text(struct span pattern, struct buf *out)
 {
 	unsigned ends;
 
+	if (run_text(pattern, out) && takes(out->ptr))
+		return true;
+	buf_reset(out);
 	if (pattern.len > MAX_EXACT_BYTES)
 		return false;
 	/* all but exact: smaller for libhs, and faster */

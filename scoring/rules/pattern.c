@@ -14,6 +14,7 @@ enum {
 	LOW_LIMIT = 400,   /* steps a starting position gets for nothing */
 	LIMIT_FACTOR = 16, /* how the limit rises after that */
 	PARTS = 16,	   /* in which whoever needs more is searched for */
+	FEW_STARTS = 128,  /* that are tried one by one instead */
 	BYTES_A_STEP = 64, /* what looking at the subject costs */
 	MAX_PATTERN_BYTES = 1024 * 1024,
 	/* Matches with the interpreter: machine code costs as much as eight. That
@@ -21,6 +22,9 @@ enum {
 	FAST_AFTER = 8,
 	FAST_AFTER_WIDE = 400,
 };
+
+/* Where matches begin, as far as that is known */
+enum starts { STARTS_ANYWHERE, STARTS_LINE, STARTS_BYTE };
 
 /*
  * Machine code takes up to a third of a second to make and pays only when a
@@ -34,6 +38,9 @@ struct pattern {
 	struct span text; /* PCRE2's language */
 	size_t index;
 	pcre2_code *code;
+	enum starts starts;
+	char start;  /* STARTS_BYTE: this one */
+	bool letter; /* the pattern is that byte and nothing more */
 	struct wide *wide; /* instead of code, when that is too small */
 	struct error *why; /* instead of both: it is no pattern */
 	pcre2_code *fast;  /* with machine code; a copy, since others may be
@@ -172,6 +179,32 @@ keep_reason(struct pattern *p, int number, size_t at)
 	    text.ptr + at);
 }
 
+static bool
+is_letter(unsigned char c)
+{
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+/* Letters are left out: whether their case matters cannot be asked. */
+static void
+find_starts(struct pattern *p)
+{
+	uint32_t type = 0, byte = 0;
+
+	pcre2_pattern_info(p->code, PCRE2_INFO_FIRSTCODETYPE, &type);
+	pcre2_pattern_info(p->code, PCRE2_INFO_FIRSTCODEUNIT, &byte);
+	if (type == 2)
+		p->starts = STARTS_LINE;
+	else if (type == 1 && byte < 0x80 && !is_letter((unsigned char)byte)) {
+		p->starts = STARTS_BYTE;
+		p->start = (char)byte;
+	}
+	if (p->text.len == 1 && is_letter((unsigned char)p->text.ptr[0])) {
+		p->letter = true;
+		p->start = p->text.ptr[0];
+	}
+}
+
 int
 pattern_compile(struct pattern *p, struct error *err)
 {
@@ -190,6 +223,8 @@ pattern_compile(struct pattern *p, struct error *err)
 			    MAX_PATTERN_BYTES, &p->wide);
 		if (p->code == NULL && p->wide == NULL)
 			r = keep_reason(p, number, at);
+		if (p->code != NULL)
+			find_starts(p);
 	}
 	if (p->why == NULL)
 		return r;
@@ -445,6 +480,58 @@ try_position(struct search *x, size_t at, uint32_t options)
 	return r;
 }
 
+/* The first position from..last where a match may begin; SIZE_MAX: none */
+static size_t
+next_start(const struct search *x, size_t from, size_t last)
+{
+	const struct span s = x->subject;
+	bool line = x->pattern->starts == STARTS_LINE;
+	const char *at;
+
+	if (line && (from == 0 || s.ptr[from - 1] == '\n'))
+		return from;
+	if (from >= s.len)
+		return SIZE_MAX;
+	at = memchr(s.ptr + from, line ? '\n' : x->pattern->start,
+	    (last < s.len ? last + !line : s.len) - from);
+	return at != NULL ? (size_t)(at - s.ptr) + line : SIZE_MAX;
+}
+
+static bool
+has_few_starts(const struct search *x, size_t from, size_t last)
+{
+	size_t n = 0;
+
+	if (x->pattern->starts == STARTS_ANYWHERE)
+		return false;
+	while (n <= FEW_STARTS &&
+	    (from = next_start(x, from, last)) <= last) {
+		n++;
+		from++;
+	}
+	return n <= FEW_STARTS;
+}
+
+/* Each that is possible. Of lines the first may have begun before. */
+static int
+try_starts(struct search *x, size_t from, size_t last, uint32_t options)
+{
+	size_t at = x->pattern->starts == STARTS_LINE ? from :
+							next_start(x, from, last);
+	int r = PCRE2_ERROR_NOMATCH;
+
+	for (; at <= last && r == PCRE2_ERROR_NOMATCH;
+	     at = next_start(x, at + 1, last)) {
+		if (at > from)
+			options &= ~PCRE2_NOTEMPTY_ATSTART;
+		x->budget->steps++;
+		r = try(x, at, at, options, LOW_LIMIT);
+		if (r == PCRE2_ERROR_MATCHLIMIT)
+			r = try_position(x, at, options);
+	}
+	return r;
+}
+
 /* The starting positions from..last, of which one needs more than LOW_LIMIT: in
  * parts and these in parts again, since most do not and each that does costs
  * as much to find as its parts' depth. */
@@ -456,6 +543,8 @@ try_parts(struct search *x, size_t from, size_t last, uint32_t options)
 
 	if (from == last)
 		return try_position(x, from, options);
+	if (has_few_starts(x, from, last))
+		return try_starts(x, from, last, options);
 	for (bool first = true; from <= last && r == PCRE2_ERROR_NOMATCH;
 	     from = end + 1, first = false) {
 		/* it often is where the text begins */
@@ -468,6 +557,22 @@ try_parts(struct search *x, size_t from, size_t last, uint32_t options)
 		options &= ~PCRE2_NOTEMPTY_ATSTART;
 	}
 	return r;
+}
+
+/* Rules count the letters of a message; nothing else is asked as often. */
+static enum pattern_result
+find_letter(const struct pattern *p, struct span s, struct span *groups,
+    size_t group_count)
+{
+	const char *at = s.len != 0 ? memchr(s.ptr, p->start, s.len) : NULL;
+
+	if (at == NULL)
+		return PATTERN_MISS;
+	for (size_t i = 0; i < group_count; i++)
+		groups[i] = (struct span){ NULL, 0 };
+	if (group_count > 0)
+		groups[0] = span_of(at, 1);
+	return PATTERN_HIT;
 }
 
 enum pattern_result
@@ -493,6 +598,8 @@ pattern_find(struct pattern *p, struct matcher *m, struct match_budget *b,
 			return PATTERN_NOMEM;
 	}
 	b->steps += 1 + (s.len - from) / BYTES_A_STEP;
+	if (p->letter)
+		return find_letter(p, span_from(s, from), groups, group_count);
 	pcre2_set_heap_limit(m->space.context, b->heap_limit_kb);
 	x.slow = !is_fast(p);
 	if (x.slow) {

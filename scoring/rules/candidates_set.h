@@ -18,7 +18,7 @@ enum {
 
 /* Changes with the layout of the files and with what libhs is told about a
  * pattern: the databases of before are then not used any more. */
-#define HS_FILE_MAGIC "SPSHS016"
+#define HS_FILE_MAGIC "SPSHS017"
 
 struct hs_file_head {
 	char magic[8];

@@ -365,7 +365,7 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 {
 	bool never = false, exact, ok;
 	char *text = NULL;
-	struct buf b, lines;
+	struct buf b, cut, lines;
 
 	*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1, 1 };
 	buf_init(&lines, MAX_TEXT_BYTES);
@@ -390,12 +390,20 @@ hs_text_new(struct span pattern, enum hs_part part, struct hs_told *ret_told)
 	/* these texts are few */
 	if (part == HS_ALL)
 		*ret_told = (struct hs_told){ HS_LEFT_OUT, 1, 1, 1 };
+	buf_init(&cut, MAX_TEXT_BYTES);
+	if (exact && outline_cut_head(buf_span(&b), &cut))
+		ret_told->once = 0; /* more than one place may have to be looked at */
+	else {
+		buf_reset(&cut);
+		buf_add_span(&cut, buf_span(&b));
+	}
 	if (part != HS_ALL && exact != (part == HS_EXACT_ONLY))
 		ret_told->taken = HS_ELSEWHERE;
-	else if (ok && (text = strdup(b.ptr)) != NULL)
+	else if (ok && (text = strdup(cut.ptr)) != NULL)
 		ret_told->taken = HS_TAKEN;
 	else if (never)
 		ret_told->taken = HS_NEVER;
+	buf_done(&cut);
 	buf_done(&b);
 	buf_done(&lines);
 	return text;

@@ -42,6 +42,11 @@ enum outline_result {
 enum outline_result outline_make(struct span pattern, unsigned modes,
     struct buf *out, unsigned *ret_ends);
 
+/* The outline without its head, if what it begins with is common and bytes
+ * behind it are rare: matches of it end wherever matches of the outline do.
+ * false: there is nothing to cut off, or something is not understood. */
+bool outline_cut_head(struct span outline, struct buf *out);
+
 bool outline_text_plain(struct span text);
 
 #endif

@@ -36,58 +36,6 @@ static struct regex group_head = {
 /* Most addresses taken from one field: more is no address field. */
 enum { MAX_ADDRESSES = 2000 };
 
-/* Of characters that mean nothing to any pattern here: then it matches
- * `mailbox`, and running that is spared. */
-static bool
-mailbox_is_plain(struct span s)
-{
-	size_t at = span_find(s, '@');
-
-	if (at == 0 || at + 1 >= s.len)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-
-		if (!ascii_is_alnum(c) && c != '.' && c != '-' && c != '_' &&
-		    c != '+' && c != '=' && i != at)
-			return false;
-	}
-	return true;
-}
-
-/* The shape of nearly every address field, one plain mailbox or one in
- * brackets behind a name without backslashes: the groups are those that
- * `item` would set, at a fraction of its cost. */
-static bool
-item_is_plain(struct span s, struct span g[6])
-{
-	size_t open = span_find(s, '<');
-	bool quoted = false;
-
-	memset(g, 0, 6 * sizeof(g[0]));
-	g[0] = s;
-	if (open == s.len) {
-		g[3] = s;
-		return mailbox_is_plain(s);
-	}
-	if (s.ptr[s.len - 1] != '>' || ascii_is_space(s.ptr[0]))
-		return false;
-	g[2] = span_of(s.ptr + open + 1, s.len - open - 2);
-	if (!mailbox_is_plain(g[2]))
-		return false;
-	for (size_t i = 0; i < open; i++) {
-		char c = s.ptr[i];
-
-		if (c == '"')
-			quoted = !quoted;
-		else if (c == '\\' || (!quoted && (c == ',' || c == ';')))
-			return false;
-	}
-	if (open > 0)
-		g[1] = span_of(s.ptr, open);
-	return !quoted;
-}
-
 static bool
 addr_is_sane(struct span a)
 {
@@ -156,8 +104,7 @@ item_read(struct arena *a, const struct span g[6], struct address *out)
 		addr = strip(a, addr, false);
 		if (addr.ptr == NULL)
 			return -ENOMEM;
-		if (!mailbox_is_plain(addr) &&
-		    !regex_match(&mailbox, addr, 0, NULL, 0))
+		if (!regex_match(&mailbox, addr, 0, NULL, 0))
 			addr.ptr = NULL;
 	}
 	if (addr.ptr != NULL && !addr_is_sane(addr))
@@ -244,7 +191,7 @@ address_parse_all(struct arena *a, struct span value,
 	if (ascii_is_blank(s))
 		return 0;
 	while (s.len > 0 && l.count < MAX_ADDRESSES &&
-	    (item_is_plain(s, g) || regex_match(&item, s, 0, g, 6))) {
+	    regex_match(&item, s, 0, g, 6)) {
 		struct address *out = list_add(&l, a);
 
 		if (out == NULL || item_read(a, g, out) != 0)

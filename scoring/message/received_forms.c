@@ -11,6 +11,8 @@
 	{ group, need, { text, 0, NULL }, map, flags }
 #define ANY(text, map, flags) ROW(RCVD_ANY, NULL, text, map, flags)
 #define ANY_IF(need, text, map, flags) ROW(RCVD_ANY, need, text, map, flags)
+/* Rows with HELO or EHLO */
+#define ANY_HELO(text, map, flags) ANY_IF("LO ", text, map, flags)
 
 /* What qmail and its patches write, HELO and ident present or not; "id"
  * behind the protocol would be sendmail. */
@@ -78,28 +80,28 @@ struct rcvd_form rcvd_forms[] = {
 	    " \\(qpsmtpd/" w "\\) with (?:ESMTP|SMTP)", "rhib", 0),
 	ANY_IF("(LHLO ", "^" W " \\(LHLO (\\S*)\\) \\(" I "\\) by " W " with LMTP",
 	    "rhib", 0),
-	ANY("^" W " " HELO "(\\S*)\\) \\[" I "\\] by " W " \\([^)]+\\) with "
-	    "(?:ESMTP|SMTP)", "rhib", 0),
+	ANY_HELO("^" W " " HELO "(\\S*)\\) \\[" I "\\] by " W
+	    " \\([^)]+\\) with (?:ESMTP|SMTP)", "rhib", 0),
 	ANY_IF(" via smtpd ", "^" W " \\(\\[" I "\\]\\) by " W
 	    " via smtpd \\(for " w "\\) with SMTP\\(", "hib", 0),
 
 	/* qmail: no HELO means that it was the name */
-	ANY("^" W " " HELO "([^ ()]*)\\) \\((\\S*)@\\[?" I "\\]?\\)" QMAIL_TAIL,
-	    "rhnib", RCVD_DNS | RCVD_UNLESS_UNKNOWN),
-	ANY("^" W " " HELO "([^ ()]*)\\) \\(\\[?" I "\\]?\\)" QMAIL_TAIL, "rhib",
-	    RCVD_DNS | RCVD_UNLESS_UNKNOWN),
+	ANY_HELO("^" W " " HELO "([^ ()]*)\\) \\((\\S*)@\\[?" I "\\]?\\)"
+	    QMAIL_TAIL, "rhnib", RCVD_DNS | RCVD_UNLESS_UNKNOWN),
+	ANY_HELO("^" W " " HELO "([^ ()]*)\\) \\(\\[?" I "\\]?\\)" QMAIL_TAIL,
+	    "rhib", RCVD_DNS | RCVD_UNLESS_UNKNOWN),
 	ANY("^" W " \\((\\S*)@\\[?" I "\\]?\\)" QMAIL_TAIL, "Bnib",
 	    RCVD_DNS | RCVD_UNLESS_UNKNOWN),
 	ANY("^" W " \\(\\[?" I "\\]?\\)" QMAIL_TAIL, "Bib",
 	    RCVD_DNS | RCVD_UNLESS_UNKNOWN),
 
 	ANY_IF(" via HTTP", "^\\[" I "\\] by " W " via HTTP$", "ib", 0),
-	ANY("^" w " \\( \\[" I "\\]\\).*? by " W " ", "ib", 0),
+	ANY_IF(" ( [", "^" w " \\( \\[" I "\\]\\).*? by " W " ", "ib", 0),
 	ANY("^\\(" W " \\[" I "\\]\\) by " W " ", "hib", 0),
 	ANY("^\\[" I "\\] by " W " ", "ib", 0),
 	ANY("^\\(\\[?" I "\\]?\\) by " W " ", "ib", 0),
 	ANY("^" W " \\[" I "\\] by " W " \\[" RCVD_IP "\\] with ", "hib", RCVD_DNS),
-	ANY("^" W " \\[\\(" I "\\)\\] by " W " \\(" RCVD_IP "\\) ", "hib", 0),
+	ANY_IF(" [(", "^" W " \\[\\(" I "\\)\\] by " W " \\(" RCVD_IP "\\) ", "hib", 0),
 	ANY("^" W " \\(\\[" I "\\]\\) by " W " \\(", "hib", RCVD_DNS),
 	ANY("^" W " \\(" W " \\[" I "\\]\\).*? by " W "\\b", "hrib",
 	    RCVD_DNS | RCVD_SOFTDNS),
@@ -108,8 +110,8 @@ struct rcvd_form rcvd_forms[] = {
 	/* fetchmail, getmail: not a hand-over between mail servers */
 	ANY_IF("with ", "with (?:POP3|IMAP)", "", RCVD_FETCH),
 
-	ANY("^" W " " HELO "([^)]*)\\) \\((\\S*@)?\\[?" I "\\]?\\).* by " W " ",
-	    "rhNib", RCVD_DNS),
+	ANY_HELO("^" W " " HELO "([^)]*)\\) \\((\\S*@)?\\[?" I "\\]?\\).* by "
+	    W " ", "rhNib", RCVD_DNS),
 	ANY("^" W " \\((\\S*@)?\\[?" I "\\]?\\).* by " W " ", "BNib", RCVD_DNS),
 	ANY_IF(" via smap ", "^" W "\\(" I "\\) by " W " via smap ", "rib",
 	    RCVD_DNS),
@@ -117,10 +119,10 @@ struct rcvd_form rcvd_forms[] = {
 	    " via smap ", "rihb", RCVD_DNS),
 	ANY("^" I " by " W " \\((?:SMTPL|InterScan)\\b", "ib", 0),
 	ANY_IF(" with BSMTP", "^" w " by " w " with BSMTP", "", RCVD_IGNORE),
-	ANY("^" W " " HELO "(\\S*)\\) \\((?:(\\S+)@)?" I ".*?\\) by " W " with ",
-	    "rhnib", RCVD_DNS),
-	ANY("^\\[" I "\\] \\((?:account " w " )?(?:HELO|EHLO) (\\S*)\\) by " W
-	    " \\(", "ihb", 0),
+	ANY_HELO("^" W " " HELO "(\\S*)\\) \\((?:(\\S+)@)?" I ".*?\\) by " W
+	    " with ", "rhnib", RCVD_DNS),
+	ANY_HELO("^\\[" I "\\] \\((?:account " w " )?(?:HELO|EHLO) (\\S*)\\) by "
+	    W " \\(", "ihb", 0),
 	ANY_IF(" (CommuniGate Pro", "^" W " \\(\\[" I "\\] verified\\) by " W
 	    " \\(", "Bib", RCVD_DNS),
 	ANY("^([^\\d]\\S+) \\(" I "\\) by " W " ", "hib", 0),
@@ -129,8 +131,8 @@ struct rcvd_form rcvd_forms[] = {
 	ANY("^" W " \\(\\[" I "\\] \\[" w "\\]\\) by " W " with ", "hib", 0),
 	ANY("^" I " by " W " with ", "ib", 0),
 	ANY("^" W " \\(" W "\\[" I "\\]\\) by " W " ", "hrib", RCVD_DNS),
-	ANY("^\\[" I "\\]" w " " HELO "(\\S*)\\) by " W " ", "ihb", 0),
-	ANY("^" I " " HELO "(\\S*)\\) by " W " ", "ihb", 0),
+	ANY_HELO("^\\[" I "\\]" w " " HELO "(\\S*)\\) by " W " ", "ihb", 0),
+	ANY_HELO("^" I " " HELO "(\\S*)\\) by " W " ", "ihb", 0),
 	ANY("^" W " \\[" I "\\] by " W " ", "hib", 0),
 	ANY("^" W "\\(" I "\\) by " W " ", "rib", 0),
 	ANY_IF("(unverified [", "^" W " \\(unverified \\[" I "\\]\\) by " W " ",

@@ -25,6 +25,13 @@ compile(const struct judge_options *o, const char *dir, unsigned jobs)
 		return cli_fail(EX_USAGE,
 		    "needs --dir, or compiled_dir in the configuration");
 	}
+	/* before the minute that compiling takes */
+	if (access(dir, R_OK | X_OK) != 0) {
+		code = errno;
+		engine_free(engine);
+		return cli_fail(EX_CANTCREAT, "cannot use directory \"%s\": %s",
+		    dir, strerror(code));
+	}
 	ruleset_compile(engine_ruleset(engine), dir, jobs, list);
 	for (size_t i = 0; i < RULESET_COMPILED_KINDS; i++) {
 		const struct ruleset_compiled *c = &list[i];

@@ -490,7 +490,7 @@ next_start(const struct search *x, size_t from, size_t last)
 
 	if (line && (from == 0 || s.ptr[from - 1] == '\n'))
 		return from;
-	if (from >= s.len)
+	if (from > last || from >= s.len)
 		return SIZE_MAX;
 	at = memchr(s.ptr + from, line ? '\n' : x->pattern->start,
 	    (last < s.len ? last + !line : s.len) - from);

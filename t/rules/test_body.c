@@ -86,32 +86,55 @@ static const struct {
 };
 
 /* A start that needs more steps than others get for nothing is tried to its
- * end, and hides no match behind it, wherever it stands. */
+ * end, and hides no match behind it, wherever it stands: where any byte, only
+ * lines or only one byte can begin a match, few of them or many. */
+static const struct {
+	const char *rule;
+	char fill, start;
+	size_t lines; /* a line end every so many bytes; 0: none */
+} costly[] = {
+	{ "/a(?=hit(?:x|z|!){1,1000}z!)|hit/", 'x', 'a', 0 },
+	{ "/^a(?=hit[xz!h]{1,1000}?(?:\\s|x|z|!){1,1000}z!)|^hit/m", 'x', 'a', 100 },
+	{ "/^a(?=hit(?:x|z|!|\\s){1,1000}z!)|^hit/m", 'x', 'a', 7 },
+	{ "/<(?=hit(?:x|z|!){1,1000}z!)|<hat/", 'x', '<', 0 },
+	{ "/<(?=hit(?:<|z|!){1,1000}z!)|<hat/", '<', '<', 0 },
+};
+
 static void
-costly_starts(void)
+costly_starts(size_t row)
 {
 	enum { BYTES = 3000 };
 	static const size_t places[] = { 0, 1, 15, 16, 17, 18, 186, 187, 188, 189,
 		190, 375, 376, 377, 1500, 2200 };
-	char text[BYTES + 30];
+	char text[BYTES + 30], rules[200];
+	bool line = costly[row].lines != 0;
 	struct rig g;
 
-	rig_load(&g, "rawbody M /a(?=hit(?:x|z|!){1,1000}z!)|hit/\n"
-		     "tflags M multiple\n", false);
+	snprintf(rules, sizeof(rules), "rawbody M %s\ntflags M multiple\n",
+	    costly[row].rule);
+	rig_load(&g, rules, false);
 	for (size_t i = 0; i < 2 * sizeof(places) / sizeof(places[0]); i++) {
 		size_t n = (size_t)snprintf(text, sizeof(text), "Subject: x\n\n");
 		char *at = text + n + places[i / 2];
 		bool matches = i % 2 == 0;
 
-		memset(text + n, 'x', BYTES);
+		memset(text + n, costly[row].fill, BYTES);
+		for (size_t k = 0; line && k < BYTES; k += costly[row].lines)
+			text[n + k] = '\n';
 		memcpy(text + n + BYTES, "\n", 2);
-		memcpy(at, "ahit", 4);
+		if (line)
+			at[-1] = '\n';
+		at[0] = costly[row].start;
+		memcpy(at + 1, "hit", 3);
 		/* the repeat goes to its end first, and back from there */
 		memcpy(at + 20, matches ? "z!" : "zx", 2);
-		memcpy(text + n + BYTES - 3, "hit", 3);
+		memcpy(text + n + BYTES - 4, line ? "\nhit" : "<hat", 4);
+		if (costly[row].start == 'a' && !line)
+			memcpy(text + n + BYTES - 3, "hit", 3);
 		rig_run(&g, text);
-		tap_ok(rig_result(&g, "M")->low == 2u + matches,
-		    "a costly start at %zu that %s", places[i / 2],
+		tap_ok(rig_result(&g, "M")->low == 1u + matches +
+			(row == 0), "%s: a costly start at %zu that %s",
+		    costly[row].rule, places[i / 2],
 		    matches ? "matches" : "does not");
 	}
 	rig_done(&g);
@@ -142,6 +165,7 @@ main(void)
 		rig_result(&g, "Z")->low == 1,
 	    "no place for what stands nowhere so");
 	rig_done(&g);
-	costly_starts();
+	for (size_t i = 0; i < sizeof(costly) / sizeof(costly[0]); i++)
+		costly_starts(i);
 	return tap_done();
 }

@@ -176,8 +176,10 @@ one_byte(const struct tree *t, size_t ahead, int *ret_byte)
 	if (d == 'x') {
 		high = hex_value(peek(t, ahead + 2));
 		low = hex_value(peek(t, ahead + 3));
+		if (high < 0 || low < 0)
+			return 0;
 		*ret_byte = high << 4 | low;
-		return high < 0 || low < 0 ? 0 : 4;
+		return 4;
 	}
 	known = d > 0 ? strchr("n\nr\rt\tf\fe\033a\a", d) : NULL;
 	if (known != NULL && is_letter(d))

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "scoring/rules/outline.h"
 
 enum {
@@ -83,31 +84,6 @@ peek(const struct tree *t, size_t ahead)
 	    (unsigned char)t->s.ptr[t->at + ahead] : -1;
 }
 
-static bool
-is_digit(int c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_letter(int c)
-{
-	return (c | 32) >= 'a' && (c | 32) <= 'z';
-}
-
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static int
-hex_value(int c)
-{
-	return is_digit(c)		      ? c - '0' :
-	    (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* How often a byte stands in what people write, roughly */
 static double
 byte_share(int c)
@@ -115,10 +91,10 @@ byte_share(int c)
 	static const unsigned char letters[] = { 62, 12, 26, 30, 98, 18, 16, 38,
 		60, 2, 7, 34, 20, 56, 62, 17, 1, 50, 52, 74, 24, 9, 14, 3, 15, 1 };
 
-	if (is_letter(c))
+	if (ascii_is_alpha((char)c))
 		return letters[(c | 32) - 'a'] / 1000.0 *
 		    (c & 32 ? 1 : 0.06);
-	return c == ' ' ? 0.14 : c == '\n' ? 0.02 : is_digit(c) ? 0.01 :
+	return c == ' ' ? 0.14 : c == '\n' ? 0.02 : ascii_is_digit((char)c) ? 0.01 :
 	    c > 0x20 && c < 0x7f && strchr("<>\"=/.,-:;", c) != NULL ? 0.01 :
 	    c >= 0x80 ? 0.005 : 0.002;
 }
@@ -132,14 +108,14 @@ set_piece(const struct tree *t, struct piece *p, struct set *set)
 	p->ways = 0;
 	p->byte = '\0';
 	for (int c = 0; c < 256; c++) {
-		if (t->caseless && is_letter(c) && set->has[c ^ 32])
+		if (t->caseless && ascii_is_alpha((char)c) && set->has[c ^ 32])
 			set->has[c] = true;
 		if (!set->has[c])
 			continue;
 		p->p += byte_share(c);
-		if (!t->caseless || !is_letter(c) || (c & 32))
+		if (!t->caseless || !ascii_is_alpha((char)c) || (c & 32))
 			p->ways++;
-		p->byte = (char)(is_letter(c) ? c | 32 : c);
+		p->byte = (char)(ascii_is_alpha((char)c) ? c | 32 : c);
 	}
 	if (p->ways != 1)
 		p->byte = set->has[' '] && p->ways <= 6 ? ' ' : '\0';
@@ -153,9 +129,9 @@ static bool
 add_kind(struct set *set, int c)
 {
 	for (int i = 0; i < 256; i++) {
-		bool word = is_digit(i) || is_letter(i) || i == '_';
-		bool is = (c | 32) == 'd' ? is_digit(i) :
-		    (c | 32) == 'w'	  ? word : is_space(i);
+		bool word = ascii_is_digit((char)i) || ascii_is_alpha((char)i) || i == '_';
+		bool is = (c | 32) == 'd' ? ascii_is_digit((char)i) :
+		    (c | 32) == 'w'	  ? word : ascii_is_space((char)i);
 
 		set->has[i] = set->has[i] || is == ((c & 32) != 0);
 	}
@@ -174,17 +150,18 @@ one_byte(const struct tree *t, size_t ahead, int *ret_byte)
 		return c < 0 ? 0 : 1;
 	*ret_byte = d;
 	if (d == 'x') {
-		high = hex_value(peek(t, ahead + 2));
-		low = hex_value(peek(t, ahead + 3));
+		high = ascii_hex_value((char)peek(t, ahead + 2));
+		low = ascii_hex_value((char)peek(t, ahead + 3));
 		if (high < 0 || low < 0)
 			return 0;
 		*ret_byte = high << 4 | low;
 		return 4;
 	}
 	known = d > 0 ? strchr("n\nr\rt\tf\fe\033a\a", d) : NULL;
-	if (known != NULL && is_letter(d))
+	if (known != NULL && ascii_is_alpha((char)d))
 		*ret_byte = known[1];
-	return d < 0 || is_digit(d) || (is_letter(d) && known == NULL) ? 0 : 2;
+	return d < 0 || ascii_is_digit((char)d) ||
+		(ascii_is_alpha((char)d) && known == NULL) ? 0 : 2;
 }
 
 static void
@@ -200,7 +177,7 @@ read_class(struct tree *t, struct piece *p)
 
 		if (peek(t, 0) == '[' && peek(t, 1) > 0 &&
 		    strchr(":.=", peek(t, 1)) != NULL) {
-			for (n = 2; is_letter(peek(t, n)) || peek(t, n) == '^';)
+			for (n = 2; ascii_is_alpha((char)peek(t, n)) || peek(t, n) == '^';)
 				n++;
 			if (peek(t, 1) != ':' || peek(t, n) != ':' ||
 			    peek(t, n + 1) != ']') {
@@ -271,7 +248,7 @@ read_number(const struct tree *t, size_t *n)
 {
 	unsigned v = 0;
 
-	for (; is_digit(peek(t, *n)); ++*n)
+	for (; ascii_is_digit((char)peek(t, *n)); ++*n)
 		v = v < 65536 ? v * 10 + (unsigned)(peek(t, *n) - '0') : v;
 	return v;
 }
@@ -283,7 +260,7 @@ read_quantifier(struct tree *t, struct piece *p)
 	size_t n = 1;
 
 	p->least = p->most = 1;
-	if (c == '{' && is_digit(peek(t, 1))) {
+	if (c == '{' && ascii_is_digit((char)peek(t, 1))) {
 		unsigned least = read_number(t, &n), most = least;
 
 		if (peek(t, n) == ',') {
@@ -587,7 +564,8 @@ outline_cut_head(struct span outline, struct buf *out)
 		read_flags(&t);
 		buf_add(out, outline.ptr, t.at);
 		all = read_choice(&t);
-		if (t.failed || t.at < outline.len || t.choices[all].best > rare_enough)
+		if (t.failed || t.at < outline.len ||
+		    t.choices[all].best > rare_enough)
 			all = NONE;
 		else
 			write_choice(&t, all, out);

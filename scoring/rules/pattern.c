@@ -6,6 +6,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "base/ascii.h"
 #include "scoring/rules/pattern_match.h"
 #include "scoring/rules/pattern_wide.h"
 #include "scoring/rules/strmap.h"
@@ -179,12 +180,6 @@ keep_reason(struct pattern *p, int number, size_t at)
 	    text.ptr + at);
 }
 
-static bool
-is_letter(unsigned char c)
-{
-	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
 /* Letters are left out: whether their case matters cannot be asked. */
 static void
 find_starts(struct pattern *p)
@@ -195,11 +190,11 @@ find_starts(struct pattern *p)
 	pcre2_pattern_info(p->code, PCRE2_INFO_FIRSTCODEUNIT, &byte);
 	if (type == 2)
 		p->starts = STARTS_LINE;
-	else if (type == 1 && byte < 0x80 && !is_letter((unsigned char)byte)) {
+	else if (type == 1 && byte < 0x80 && !ascii_is_alpha((char)byte)) {
 		p->starts = STARTS_BYTE;
 		p->start = (char)byte;
 	}
-	if (p->text.len == 1 && is_letter((unsigned char)p->text.ptr[0])) {
+	if (p->text.len == 1 && ascii_is_alpha(p->text.ptr[0])) {
 		p->letter = true;
 		p->start = p->text.ptr[0];
 	}
@@ -488,9 +483,11 @@ next_start(const struct search *x, size_t from, size_t last)
 	bool line = x->pattern->starts == STARTS_LINE;
 	const char *at;
 
+	if (from > last)
+		return SIZE_MAX;
 	if (line && (from == 0 || s.ptr[from - 1] == '\n'))
 		return from;
-	if (from > last || from >= s.len)
+	if (from == s.len)
 		return SIZE_MAX;
 	at = memchr(s.ptr + from, line ? '\n' : x->pattern->start,
 	    (last < s.len ? last + !line : s.len) - from);

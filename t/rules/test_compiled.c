@@ -49,6 +49,12 @@ static const char rules[] =
     "body BEGIN /\\Aonce upon/\nbody END /the end\\z/\nbody LAST /over\\Z/\n"
     "body LINE /^alone$/\nbody NOLINE /(?-m)^alone$/\nbody ACROSS /end\\s+once/\n"
     "body TIMES /once/\ntflags TIMES multiple\n"
+    /* begin with what is common: libhs is told of the rest */
+    "body HEAD /\\b(?:the|your)(?:\\s\\w+)?\\s(?:agent|officer)\\b/i\n"
+    "body HEADS /[a-z]+ (?:\\w+ quartz|(?:the )+beneficiary){2}/i\n"
+    "tflags HEADS multiple\n"
+    /* and of a long run not where it begins */
+    "rawbody RUN /^[^\\r\\n]{120}/m\nrawbody RUNS /^[a-z]{120}$/m\n"
     /* headers that many rules look at, and one that few do */
     "header S1 Subject =~ /^a letter$/\nheader S2 Subject =~ /\\A[a-d]\\Z/\n"
     "header S3 Subject =~ /\\xc3\\x9c/i\nheader S4 Subject !~ /e/\n"
@@ -96,6 +102,12 @@ static const char *const mails[] = {
 	"once\n\nl\xc3\xa9tt\xc3\xa9r\n\nonce letter\n",
 	"Subject: k\n\n" MANY("a\n\n") MANY("b\n\n") MANY("income,\n\n") MANY("once\n\n") "\xc3\xa9 once\n\nincome, city: country, x\n\n"
 	MANY("alone\n\n"),
+	"Subject: m\n\nagent, the big agent\n\nan officer\n\nYOUR OFFICER\n",
+	"Subject: n\n\nno agent\n\na rose quartz the beneficiary a beneficiary\n\n"
+	"by the the beneficiaryblue quartz\n",
+	"Subject: o\n\n" MANY("eight by") "\n",
+	"Subject: p\n\n1" MANY("eightbys") "\n" MANY("eightbys") "x\n",
+	"Subject: q\n\n" FOUR(MANY("xx")) "\n" FOUR(MANY("y")) FOUR("yyyyyyyyyyyyyy") "\n",
 };
 
 enum { MAILS = sizeof(mails) / sizeof(mails[0]) };
